@@ -1,0 +1,58 @@
+"""Recurrent cells: one step each, the parameters it needs, nothing else."""
+
+from inspect import Parameter, signature
+from typing import Any
+
+from throughtime.cells.activations import ACTIVATIONS as ACTIVATIONS
+from throughtime.cells.activations import Activation as Activation
+from throughtime.cells.base import Cell as Cell
+from throughtime.cells.base import HiddenState as HiddenState
+from throughtime.cells.elman import Elman as Elman
+from throughtime.cells.gru import GRU as GRU
+from throughtime.cells.irnn import IRNN as IRNN
+from throughtime.cells.leaky import Leaky as Leaky
+from throughtime.cells.lstm import LSTM as LSTM
+from throughtime.cells.lstm import LSTMState as LSTMState
+from throughtime.cells.np_rnn import NPRNN as NPRNN
+from throughtime.errors import unknown_name
+
+CELLS: dict[str, type[Cell]] = {
+    cell.name: cell for cell in (Elman, IRNN, NPRNN, Leaky, LSTM, GRU)
+}
+
+
+def cell_options(name: str) -> dict[str, Any]:
+    """The options of the cell ``name`` and their defaults.
+
+    Raises:
+        InvalidValue: unknown name; the message lists the known ones.
+
+    >>> cell_options("gru")["reset_after"]
+    True
+    """
+    if name not in CELLS:
+        raise unknown_name("cell", name, CELLS)
+    return {
+        option.name: option.default
+        for option in signature(CELLS[name]).parameters.values()
+        if option.kind is Parameter.KEYWORD_ONLY
+        and option.name not in ("device", "dtype")
+    }
+
+
+def build_cell(
+    name: str, input_size: int, hidden_size: int, options: dict[str, Any] | None = None
+) -> Cell:
+    """The cell called ``name`` in ``CELLS``, with options by name.
+
+    Raises:
+        InvalidValue: unknown cell or option; the message lists the known ones.
+
+    >>> build_cell("elman", 3, 4, {"nonlinearity": "relu"})
+    Elman(3, 4, nonlinearity='relu')
+    """
+    known = cell_options(name)
+    for option in options or {}:
+        if option not in known:
+            raise unknown_name(f"option of cell {name!r}", option, known)
+    return CELLS[name](input_size, hidden_size, **(options or {}))

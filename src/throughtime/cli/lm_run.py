@@ -1,0 +1,110 @@
+"""A finished or running language-model run, opened to be evaluated or sampled."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from throughtime.cli.lm_data import TextSource
+from throughtime.data import Vocabulary, evaluation_streams, load_vocabulary
+from throughtime.errors import RunError
+from throughtime.metrics import bits_per_character, perplexity
+from throughtime.models import LanguageModel, LanguageModelConfig
+from throughtime.models.scoring import evaluate
+from throughtime.training import RunFolder
+
+
+@dataclass(frozen=True)
+class LanguageModelRun:
+    """The parts of a run folder of task ``lm``."""
+
+    folder: RunFolder
+    model: LanguageModel
+    vocabulary: Vocabulary
+    source: TextSource
+
+
+def open_run(path: Path) -> LanguageModelRun:
+    """Open a run and load its best weights.
+
+    Raises:
+        RunError: no run, a run of another task, or a damaged one.
+    """
+    folder = RunFolder.open(path)
+    config = folder.config
+    if config.get("task") != "lm":
+        raise RunError(
+            f"{path} is a run of task {config.get('task')!r}, this command needs 'lm'"
+        )
+    vocabulary = load_vocabulary(folder.path / "vocabulary.json")
+    check_vocabulary(vocabulary, config, path)
+    model = build_model(len(vocabulary), config["model"])
+    folder.load_weights(model)
+    return LanguageModelRun(
+        folder, model.eval(), vocabulary, TextSource.from_dict(config["data"])
+    )
+
+
+def check_vocabulary(
+    vocabulary: Vocabulary, config: dict[str, Any], path: Path
+) -> None:
+    """Raise unless the vocabulary is the one the run was trained with.
+
+    Raises:
+        RunError: another vocabulary.
+    """
+    if vocabulary.fingerprint() != config["vocabulary"]["sha256"]:
+        raise RunError(
+            f"the vocabulary does not belong to the run {path}: its tokens would mean "
+            "something else to the model; restore the run's own vocabulary.json and "
+            "text, or start a new run"
+        )
+
+
+def build_model(vocabulary_size: int, config: dict[str, Any]) -> LanguageModel:
+    """The model of a run's config, with fresh weights."""
+    return LanguageModel(vocabulary_size, LanguageModelConfig.from_dict(config))
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """How well a text is predicted.
+
+    Attributes:
+        loss: mean negative log-likelihood per token, in nats.
+        perplexity: e^loss.
+        bits_per_character: of the text that the tokens stand for.
+        tokens: predicted tokens: all but the first, which has nothing before it.
+    """
+
+    loss: float
+    perplexity: float
+    bits_per_character: float
+    tokens: int
+
+
+def summarise(nats: float, tokens: Tensor, vocabulary: Vocabulary) -> Evaluation:
+    """Figures from the total nats of tokens 2..N of a text."""
+    count = len(tokens) - 1
+    characters = len(vocabulary.decode(tokens[1:]))
+    return Evaluation(
+        nats / count,
+        perplexity(nats / count),
+        bits_per_character(nats, max(characters, 1)),
+        count,
+    )
+
+
+def evaluate_tokens(
+    model: LanguageModel, tokens: Tensor, vocabulary: Vocabulary, batch_size: int = 1
+) -> Evaluation:
+    """Score a text as ``batch_size`` streams; 1 is the exact chain rule."""
+    inputs, targets, mask = evaluation_streams(tokens, batch_size)
+    training = model.training
+    model.eval()
+    with torch.no_grad():
+        score = evaluate(model, inputs, targets, mask)
+    model.train(training)
+    return summarise(score.nats, tokens, vocabulary)

@@ -1,0 +1,86 @@
+"""``--set key=value``: every option of model, cell, optimiser and training by name."""
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, fields
+from typing import Any
+
+from throughtime.cells import cell_options
+from throughtime.errors import InvalidValue, unknown_name
+from throughtime.models import LanguageModelConfig
+from throughtime.training import TrainingConfig
+
+# Options of the vocabulary, see throughtime.data.build_vocabulary.
+_VOCABULARY = {"vocabulary_size": "size", "min_frequency": "min_frequency"}
+_OPTIMIZER = "optimizer."
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Settings sorted by what they belong to."""
+
+    model: dict[str, Any]
+    training: dict[str, Any]
+    vocabulary: dict[str, Any]
+
+
+def parse_value(text: str) -> Any:
+    """The value meant by the text after the ``=``.
+
+    >>> parse_value("true"), parse_value("0.5"), parse_value("none"), parse_value("relu")
+    (True, 0.5, None, 'relu')
+    """
+    if text.lower() == "none":
+        return None
+    if text.lower() in ("true", "false"):
+        return text.lower() == "true"
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError:
+        return text
+
+
+def sort_settings(cell: str, pairs: Iterable[str]) -> Settings:
+    """Sort ``key=value`` pairs into options of the model, the training and the rest.
+
+    A key may name an option of the language model, of its cell, of the training, of the
+    vocabulary, or, as ``optimizer.NAME``, of the optimiser.
+
+    Raises:
+        InvalidValue: no ``=``, a key given twice, or an unknown key.
+    """
+    model_keys = {f.name for f in fields(LanguageModelConfig)} - {"cell_options"}
+    training_keys = {f.name for f in fields(TrainingConfig)} - {"optimizer_options"}
+    cell_keys = set(cell_options(cell)) - model_keys
+    model: dict[str, Any] = {"cell": cell, "cell_options": {}}
+    training: dict[str, Any] = {"optimizer_options": {}}
+    vocabulary: dict[str, Any] = {}
+    seen: set[str] = set()
+    for pair in pairs:
+        key, equals, text = pair.partition("=")
+        key = key.strip()
+        if not equals:
+            raise InvalidValue(f"--set {pair!r}: expected key=value, as in tied=true")
+        if key in seen:
+            raise InvalidValue(f"--set {key} is given twice; keep one")
+        seen.add(key)
+        value = parse_value(text.strip())
+        if key in model_keys and key != "cell":
+            model[key] = value
+        elif key in cell_keys:
+            model["cell_options"][key] = value
+        elif key in training_keys:
+            training[key] = value
+        elif key in _VOCABULARY:
+            vocabulary[_VOCABULARY[key]] = value
+        elif key.startswith(_OPTIMIZER):
+            training["optimizer_options"][key.removeprefix(_OPTIMIZER)] = value
+        else:
+            known = sorted({*model_keys, *cell_keys, *training_keys, *_VOCABULARY})
+            raise unknown_name("option in --set", key, [*known, "optimizer.NAME"])
+    return Settings(model, training, vocabulary)
+
+
+def without_none(options: Mapping[str, Any]) -> dict[str, Any]:
+    """The options that were given on the command line."""
+    return {key: value for key, value in options.items() if value is not None}

@@ -1,0 +1,104 @@
+"""Ragged batches: lengths, masks, and the way from and to torch's PackedSequence."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+from torch.nn.utils.rnn import (
+    PackedSequence,
+    pack_padded_sequence,
+    pad_packed_sequence,
+)
+
+from throughtime.errors import InvalidShape, InvalidType, InvalidValue
+
+
+def valid_steps(
+    lengths: Tensor | Sequence[int] | None, steps: int, batch: int, device: torch.device
+) -> Tensor | None:
+    """The mask (T, B), True where t < lengths[b]; None if all steps exist.
+
+    Raises:
+        InvalidType: lengths are no integers.
+        InvalidShape: not one length per sequence.
+        InvalidValue: a length below 0 or above T.
+
+    >>> valid_steps([2, 0], 2, 2, torch.device("cpu"))
+    tensor([[ True, False],
+            [ True, False]])
+    """
+    if lengths is None:
+        return None
+    lengths = torch.as_tensor(lengths)
+    if (
+        lengths.is_floating_point()
+        or lengths.is_complex()
+        or lengths.dtype == torch.bool
+    ):
+        raise InvalidType(
+            f"lengths should be integers, got {lengths.dtype}; use lengths.long()"
+        )
+    if lengths.shape != (batch,):
+        raise InvalidShape(
+            f"lengths must have one entry per sequence, shape ({batch},), "
+            f"got {tuple(lengths.shape)}"
+        )
+    # Skipped while compiling: it would look at values.
+    if not torch.compiler.is_compiling() and batch:
+        lowest, highest = int(lengths.min()), int(lengths.max())
+        if lowest < 0 or highest > steps:
+            raise InvalidValue(
+                f"lengths must lie in [0, {steps}], the steps of the input, "
+                f"got values from {lowest} to {highest}"
+            )
+    return torch.arange(steps, device=device)[:, None] < lengths.to(device)
+
+
+def reset_mask(
+    reset: Tensor | None, steps: int, batch: int, device: torch.device
+) -> Tensor | None:
+    """Check a reset mask, bool (T, B).
+
+    Raises:
+        InvalidType: not bool.
+        InvalidShape: not (T, B).
+    """
+    if reset is None:
+        return None
+    if not isinstance(reset, Tensor) or reset.dtype != torch.bool:
+        got = reset.dtype if isinstance(reset, Tensor) else type(reset).__name__
+        raise InvalidType(f"reset should be a bool tensor, got {got}; use mask.bool()")
+    if reset.shape != (steps, batch):
+        raise InvalidShape(
+            f"reset must have one entry per step and sequence, "
+            f"shape ({steps}, {batch}) time first, got {tuple(reset.shape)}"
+        )
+    return reset.to(device)
+
+
+def reverse_reset(reset: Tensor, valid: Tensor | None) -> Tensor:
+    """The reset mask of the backward direction.
+
+    A reset at t starts a new segment there. Read backwards, the segment before it
+    begins at t - 1, so the state returns to its initial value before step t - 1. A
+    reset on a step that does not exist starts nothing.
+    """
+    if valid is not None:
+        reset = reset & valid
+    return torch.cat([reset[1:], torch.zeros_like(reset[:1])])
+
+
+def unpack(packed: PackedSequence) -> tuple[Tensor, Tensor]:
+    """The padded sequences, (T, B, I), in the user's order, and their lengths (B,)."""
+    return pad_packed_sequence(packed)
+
+
+def repack(outputs: Tensor, lengths: Tensor, packed: PackedSequence) -> PackedSequence:
+    """Pack ``outputs`` (T, B, H) with the order and batch sizes of ``packed``."""
+    if packed.sorted_indices is not None:
+        outputs = outputs.index_select(1, packed.sorted_indices)
+        lengths = lengths[packed.sorted_indices.cpu()]
+    data = pack_padded_sequence(outputs, lengths).data
+    return PackedSequence(
+        data, packed.batch_sizes, packed.sorted_indices, packed.unsorted_indices
+    )

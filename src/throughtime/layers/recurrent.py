@@ -1,0 +1,398 @@
+"""Any cell as a layer: deep, bidirectional, ragged, resettable, carried."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils.rnn import PackedSequence
+
+from throughtime.cells import Cell
+from throughtime.checks import boolean, probability
+from throughtime.errors import InvalidShape, InvalidType, InvalidValue
+from throughtime.layers import dropout as drops
+from throughtime.layers.ragged import (
+    repack,
+    reset_mask,
+    reverse_reset,
+    unpack,
+    valid_steps,
+)
+from throughtime.layers.stack import check_residual, stack_cells, zoneout_rates
+from throughtime.layers.trace import Trace, map_state, map_trace
+from throughtime.layers.unroll import Noise, Unrolled, choose_backend, unroll
+
+
+class Recurrent(nn.Module):
+    """A stack of recurrent layers of any cell.
+
+    Parameters carry torch's names: ``weight_hh_l0``, ``bias_ih_l1_reverse``, and so on.
+
+    Args:
+        cell: the cell of the first layer, whose parameters become the layer's own;
+            further layers and the backward direction get fresh cells like it. Or one
+            cell per layer, each with the input size of its place.
+        num_layers: layers L of the stack.
+        bidirectional: each layer also runs from the last step to the first, and the
+            outputs of both directions are concatenated. D = 2 directions, else 1.
+        batch_first: inputs, outputs, ``reset`` and traces are (B, T, ...).
+        dropout: probability p of dropout between layers.
+        variational: one mask for all steps in ``dropout`` instead of a fresh one.
+        recurrent_dropout: p of dropout on h_{t-1} in the recurrent product, one mask
+            for all steps.
+        zoneout: probability of a unit to keep its old value, one number or one per
+            state field, as ``{"h": 0.05, "c": 0.5}``.
+        weight_drop: p of dropout on W_hh, one mask per call.
+        residual: the input of every layer from the second on is added to its output.
+        learned_initial_state: the initial state is a parameter ``initial_h_l0``
+            (``initial_c_l0``, ...) instead of zeros.
+        backend: ``"auto"`` or ``"loop"``; what ran is in ``backend_used``.
+
+    Raises:
+        InvalidType: ``cell`` is no cell, or an option has the wrong type.
+        InvalidValue: an option is out of range, or cells do not fit on each other.
+
+    >>> import throughtime as tt
+    >>> layer = Recurrent(tt.cells.LSTM(3, 4), num_layers=2, bidirectional=True)
+    >>> outputs, state = layer(torch.zeros(5, 2, 3), lengths=[5, 0])
+    >>> outputs.shape, len(state), state[0].c.shape
+    (torch.Size([5, 2, 8]), 4, torch.Size([2, 4]))
+    """
+
+    def __init__(
+        self,
+        cell: Cell | Sequence[Cell],
+        num_layers: int | None = None,
+        *,
+        bidirectional: bool = False,
+        batch_first: bool = False,
+        dropout: float = 0.0,
+        variational: bool = False,
+        recurrent_dropout: float = 0.0,
+        zoneout: float | Mapping[str, float] = 0.0,
+        weight_drop: float = 0.0,
+        residual: bool = False,
+        learned_initial_state: bool = False,
+        backend: str = "auto",
+    ) -> None:
+        super().__init__()
+        self.bidirectional = boolean("bidirectional", bidirectional)
+        self.batch_first = boolean("batch_first", batch_first)
+        self.dropout = probability("dropout", dropout)
+        self.variational = boolean("variational", variational)
+        self.recurrent_dropout = probability("recurrent_dropout", recurrent_dropout)
+        self.weight_drop = probability("weight_drop", weight_drop)
+        self.residual = boolean("residual", residual)
+        self.learned_initial_state = boolean(
+            "learned_initial_state", learned_initial_state
+        )
+        self.backend = backend
+        self.backend_used = choose_backend(backend)
+        cells = stack_cells(cell, num_layers, self.num_directions)
+        self.num_layers = len(cells) // self.num_directions
+        self.input_size = cells[0].input_size
+        self.output_size = self.num_directions * cells[-1].output_size
+        self.zoneout = zoneout_rates(zoneout, cells)
+        if residual:
+            check_residual(cells, self.num_directions)
+        # The layer owns the parameters, under torch's flat names; the cells are kept
+        # as descriptions only, outside torch's registry of submodules.
+        for suffix, owner in zip(self.suffixes, cells, strict=True):
+            for name, parameter in owner.named_parameters(recurse=False):
+                self.register_parameter(f"{name}{suffix}", parameter)
+            if learned_initial_state:
+                for field, start in owner.initial_state()._asdict().items():
+                    self.register_parameter(
+                        f"initial_{field}{suffix}", nn.Parameter(start)
+                    )
+        self.cells = tuple(owner.description() for owner in cells)
+
+    # ---- structure
+
+    @property
+    def num_directions(self) -> int:
+        """2 if bidirectional, else 1."""
+        return 2 if self.bidirectional else 1
+
+    @property
+    def suffixes(self) -> list[str]:
+        """``_l0``, ``_l0_reverse``, ``_l1``, ...: the order of the state as well."""
+        return [
+            f"_l{layer}{direction}"
+            for layer in range(self.num_layers)
+            for direction in ("", "_reverse")[: self.num_directions]
+        ]
+
+    def weights(self, index: int) -> dict[str, Tensor]:
+        """Parameters of one layer and direction under the cell's own names."""
+        suffix = self.suffixes[index]
+        names = self.cells[index].parameter_shapes()
+        return {name: getattr(self, f"{name}{suffix}") for name in names}
+
+    def reset_parameters(self) -> None:
+        """Draw all parameters anew, as at construction."""
+        for index, cell in enumerate(self.cells):
+            weight_ih = self.weights(index)["weight_ih"]
+            fresh = cell.like(cell.input_size, reference=weight_ih)
+            with torch.no_grad():
+                for name, parameter in self.weights(index).items():
+                    parameter.copy_(fresh.get_parameter(name))
+                if self.learned_initial_state:
+                    for field in cell.state_sizes:
+                        getattr(self, f"initial_{field}{self.suffixes[index]}").zero_()
+
+    # ---- state
+
+    def initial_state(self, batch_size: int) -> tuple[Any, ...]:
+        """The state before the first step, one cell state per layer and direction."""
+        return tuple(
+            self._initial(index, batch_size) for index in range(len(self.cells))
+        )
+
+    def _initial(self, index: int, batch: int) -> Any:
+        cell, suffix = self.cells[index], self.suffixes[index]
+        if not self.learned_initial_state:
+            like = getattr(self, f"weight_ih{suffix}")
+            return cell.initial_state(batch, like=like)
+        fields = (
+            getattr(self, f"initial_{field}{suffix}") for field in cell.state_sizes
+        )
+        return cell.State(*(field.expand(batch, -1) for field in fields))
+
+    def zero_perturbation(self, x: Tensor) -> tuple[Any, ...]:
+        """Zeros to hand in as ``perturbation`` for ``x``; they take gradients.
+
+        Returns:
+            One state per layer and direction with fields (T, B, H), time first; the
+            gradient of a loss with respect to them is the total ∂L/∂h_t of every step.
+        """
+        if x.dim() == 2:
+            steps, batch = x.size(0), 1
+        else:
+            steps, batch = x.shape[:2][:: -1 if self.batch_first else 1]
+        return tuple(
+            cell.State(
+                *(
+                    x.new_zeros(
+                        (steps, batch, size),
+                        dtype=self.weights(0)["weight_ih"].dtype,
+                        requires_grad=True,
+                    )
+                    for size in cell.state_sizes.values()
+                )
+            )
+            for cell in self.cells
+        )
+
+    # ---- forward
+
+    def forward(
+        self,
+        x: Any,
+        state: Any = None,
+        *,
+        lengths: Tensor | Sequence[int] | None = None,
+        reset: Tensor | None = None,
+        perturbation: Any = None,
+        return_states: bool = False,
+        return_gates: bool = False,
+    ) -> Any:
+        """Run the stack over a batch of sequences.
+
+        Args:
+            x: (T, B, I), (B, T, I) if ``batch_first``, (T, I) unbatched, or a
+                ``PackedSequence``.
+            state: what an earlier call returned as final state, or one cell state
+                (B, H) per layer and direction; default: the initial state.
+            lengths: valid steps of each sequence, (B,), 0 allowed: such a sequence
+                returns its initial state. Outputs beyond the length are 0, and what the
+                padding holds changes nothing.
+            reset: True where a new sequence starts inside the row, (T, B), laid out
+                like x: before that step the state returns to the initial state (zeros
+                or learned, not ``state``). The backward direction returns at the same
+                borders.
+            perturbation: added to every state, see ``zero_perturbation``.
+            return_states: also return every state.
+            return_gates: also return every gate.
+
+        Returns:
+            outputs, (T, B, D H) or as ``x`` is laid out; the final state, a tuple over
+            layers and directions; and a ``Trace`` if states or gates were asked for.
+
+        Raises:
+            InvalidShape: an argument has the wrong shape.
+            InvalidType: an argument has the wrong type.
+            InvalidValue: a length is out of range, or the dtype differs from the
+                weights'.
+        """
+        if isinstance(x, PackedSequence):
+            if lengths is not None:
+                raise InvalidValue(
+                    "lengths given together with a PackedSequence, which has its own; "
+                    "leave lengths out"
+                )
+            padded, lengths = unpack(x)
+            outputs, *rest = self._run(
+                padded, state, lengths, reset, perturbation, return_states, return_gates
+            )
+            return repack(outputs, lengths, x), *rest
+        self.check_input(x)
+        batched = x.dim() == 3
+        if not batched:
+            x = x.unsqueeze(1)
+            state = (
+                None if state is None else map_state(state, lambda s: s.unsqueeze(0))
+            )
+            lengths = None if lengths is None else torch.as_tensor(lengths).reshape(-1)
+            if isinstance(reset, Tensor):
+                reset = reset.unsqueeze(1)
+        elif self.batch_first:
+            x = x.transpose(0, 1)
+            if isinstance(reset, Tensor) and reset.dim() == 2:
+                reset = reset.transpose(0, 1)
+        outputs, final, *trace = self._run(
+            x, state, lengths, reset, perturbation, return_states, return_gates
+        )
+        if not batched:
+            final = map_state(final, lambda s: s.squeeze(0))
+            return outputs.squeeze(1), final, *map_trace(trace, lambda s: s.squeeze(1))
+        if self.batch_first:
+            return (
+                outputs.transpose(0, 1),
+                final,
+                *map_trace(trace, lambda s: s.transpose(0, 1)),
+            )
+        return outputs, final, *trace
+
+    def _run(
+        self,
+        x: Tensor,
+        state: Any,
+        lengths: Any,
+        reset: Tensor | None,
+        perturbation: Any,
+        return_states: bool,
+        return_gates: bool,
+    ) -> tuple[Any, ...]:
+        """The stack on time-major, batched tensors."""
+        steps, batch = x.shape[:2]
+        valid = valid_steps(lengths, steps, batch, x.device)
+        reset = reset_mask(reset, steps, batch, x.device)
+        before = self.initial_state(batch) if state is None else state
+        self.check_state(before, batch)
+        if perturbation is not None and len(perturbation) != len(self.cells):
+            raise InvalidShape(
+                f"perturbation must have {len(self.cells)} entries, one per layer and "
+                f"direction, got {len(perturbation)}; use zero_perturbation(x)"
+            )
+        done: list[Unrolled] = []
+        for layer in range(self.num_layers):
+            if layer > 0:
+                x = drops.drop(
+                    x, self.dropout, self.training, variational=self.variational
+                )
+            parts = []
+            for direction in range(self.num_directions):
+                index = layer * self.num_directions + direction
+                back = direction == 1
+                done.append(
+                    unroll(
+                        self.cells[index],
+                        x,
+                        before[index],
+                        self._dropped_weights(index),
+                        initial=None if reset is None else self._initial(index, batch),
+                        valid=valid,
+                        reset=reverse_reset(reset, valid)
+                        if back and reset is not None
+                        else reset,
+                        reverse=back,
+                        noise=self._noise(index, x),
+                        perturbation=None
+                        if perturbation is None
+                        else perturbation[index],
+                        return_states=return_states,
+                        return_gates=return_gates,
+                    )
+                )
+                parts.append(done[-1].outputs)
+            out = torch.cat(parts, -1) if len(parts) > 1 else parts[0]
+            x = out + x if self.residual and layer > 0 else out
+        final = tuple(d.final_state for d in done)
+        if not (return_states or return_gates):
+            return x, final
+        states = tuple(d.states for d in done) if return_states else None
+        gates = tuple(d.gates or {} for d in done) if return_gates else None
+        return x, final, Trace(states, gates)
+
+    def _dropped_weights(self, index: int) -> dict[str, Tensor]:
+        weights = self.weights(index)
+        dropped = drops.drop_weight(
+            weights["weight_hh"], self.weight_drop, self.training
+        )
+        return weights | {"weight_hh": dropped}
+
+    def _noise(self, index: int, x: Tensor) -> Noise:
+        cell = self.cells[index]
+        return Noise(
+            drops.recurrent_mask(cell, x, self.recurrent_dropout, self.training),
+            drops.zoneout(cell, x, self.zoneout, self.training),
+        )
+
+    # ---- checks at the door
+
+    def check_input(self, x: Any) -> None:
+        """Raise if ``x`` is not a sequence this layer can read."""
+        if not isinstance(x, Tensor):
+            raise InvalidType(
+                f"x should be a Tensor or a PackedSequence, got {type(x).__name__}"
+            )
+        weight = self.weights(0)["weight_ih"]
+        if x.dtype != weight.dtype and not torch.is_autocast_enabled(x.device.type):
+            raise InvalidValue(
+                f"RNN input dtype ({x.dtype}) does not match weight dtype "
+                f"({weight.dtype}). Convert input: input.to({weight.dtype}), or "
+                f"convert model: model.to({x.dtype})"
+            )
+        if x.dim() not in (2, 3):
+            raise InvalidShape(
+                f"x must have 3 dimensions, (T, B, I) or (B, T, I) if batch_first, or "
+                f"2 if unbatched, got {x.dim()}"
+            )
+        if x.size(-1) != self.input_size:
+            raise InvalidShape(
+                f"input.size(-1) must be equal to input_size. Expected "
+                f"{self.input_size}, got {x.size(-1)}"
+            )
+
+    def check_state(self, state: Any, batch: int) -> None:
+        """Raise if ``state`` does not fit the stack and the batch."""
+        if not isinstance(state, (tuple, list)) or len(state) != len(self.cells):
+            got = (
+                len(state) if isinstance(state, (tuple, list)) else type(state).__name__
+            )
+            raise InvalidShape(
+                f"state must be a tuple of {len(self.cells)} cell states, one per "
+                f"layer and direction, got {got}; use initial_state(batch_size)"
+            )
+        for index, (cell, part) in enumerate(zip(self.cells, state, strict=True)):
+            for field, size in cell.state_sizes.items():
+                value = getattr(part, field, None)
+                if not isinstance(value, Tensor) or value.shape != (batch, size):
+                    got = tuple(value.shape) if isinstance(value, Tensor) else value
+                    raise InvalidShape(
+                        f"state[{index}].{field} must have shape ({batch}, {size}), "
+                        f"got {got}"
+                    )
+
+    def extra_repr(self) -> str:
+        """The first cell and the structure."""
+        shown = [repr(self.cells[0])]
+        if self.num_layers > 1:
+            shown.append(f"num_layers={self.num_layers}")
+        shown += [
+            f"{name}={value}"
+            for name in ("bidirectional", "batch_first", "dropout", "residual")
+            if (value := getattr(self, name))
+        ]
+        return ", ".join(shown)

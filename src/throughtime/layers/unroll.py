@@ -1,0 +1,166 @@
+"""Apply a cell over time: the `for t` loop, in plain torch.
+
+This is the specification of every recurrent layer: differentiable any number of times,
+on any device and type, under ``torch.func`` and ``torch.compile``. A fused kernel takes
+the place of the loop behind the same function.
+"""
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from throughtime.cells import Cell
+from throughtime.errors import unknown_name
+
+BACKENDS = ("auto", "loop")
+
+
+class Unrolled(NamedTuple):
+    """What comes out of one layer and direction.
+
+    outputs: h_1..h_T, (T, B, H), zero where a step is not valid.
+    final_state: the state after the last valid step, (B, H) per field.
+    states: every state, (T, B, H) per field, or None if not asked for. Steps that are
+        not valid hold the state of the last valid one.
+    gates: every gate by name, (T, B, H), or None if not asked for.
+    """
+
+    outputs: Tensor
+    final_state: Any
+    states: Any
+    gates: dict[str, Tensor] | None
+
+
+class Noise(NamedTuple):
+    """Random numbers of one layer and direction, drawn before the loop.
+
+    recurrent_mask: multiplies h on its way into the recurrent product, (B, H).
+    hold: share of the old state kept at each step, (T, B, H) or a number per state
+        field (zoneout): s_t <- s_t + hold (s_{t-1} - s_t).
+    """
+
+    recurrent_mask: Tensor | None = None
+    hold: Mapping[str, Tensor | float] | None = None
+
+
+def choose_backend(backend: str) -> str:
+    """The backend that runs when ``backend`` is asked for.
+
+    Raises:
+        InvalidValue: unknown or unavailable backend; the message lists the known ones.
+
+    >>> choose_backend("auto")
+    'loop'
+    """
+    if backend not in BACKENDS:
+        raise unknown_name("backend", backend, BACKENDS)
+    return "loop"
+
+
+def unroll(
+    cell: Cell,
+    x: Tensor,
+    state: Any,
+    weights: Mapping[str, Tensor],
+    *,
+    initial: Any = None,
+    valid: Tensor | None = None,
+    reset: Tensor | None = None,
+    reverse: bool = False,
+    noise: Noise | None = None,
+    perturbation: Any = None,
+    return_states: bool = False,
+    return_gates: bool = False,
+) -> Unrolled:
+    """Run ``cell`` over the T steps of ``x``.
+
+    Args:
+        cell: the cell; its own parameters are not used.
+        x: inputs, (T, B, I).
+        state: state before the first step, (B, H) per field.
+        weights: the parameters to use, by name.
+        initial: state that a reset returns to; needed with ``reset`` only.
+        valid: True where a step exists, (T, B); other steps leave the state as it is.
+            What ``x`` holds there changes nothing, not even if it is NaN.
+        reset: True where the state returns to ``initial`` before the step, (T, B).
+        reverse: from the last step to the first.
+        noise: dropout and zoneout masks.
+        perturbation: added to the state after each step, (T, B, H) per field (a field
+            may be None). Its gradient is the total ∂L/∂h_t of every step.
+        return_states: fill ``states``.
+        return_gates: fill ``gates``.
+
+    Returns:
+        Outputs, final state, and what else was asked for.
+    """
+    noise = Noise() if noise is None else noise
+    steps = x.size(0)
+    if valid is not None:
+        x = x.masked_fill(~valid.unsqueeze(-1), 0.0)
+    a_x = cell.input_part(x, weights).unbind(0)
+    valid_at = None if valid is None else valid.unsqueeze(-1).unbind(0)
+    reset_at = None if reset is None else reset.unsqueeze(-1).unbind(0)
+    # unbind, not indexing: the gradient of T indexings is quadratic in T.
+    added = None if perturbation is None else _unbind(perturbation)
+    states: list[Any] = [None] * steps
+    gates: list[Any] = [None] * steps
+    for t in reversed(range(steps)) if reverse else range(steps):
+        old = state
+        if reset_at is not None:
+            old = _where(reset_at[t], initial, old)
+        new, gates[t] = cell.advance(a_x[t], old, weights, noise.recurrent_mask)
+        if noise.hold is not None:
+            new = _hold(noise.hold, t, old, new)
+        if added is not None:
+            new = _add(new, added, t)
+        if valid_at is not None:
+            new = _where(valid_at[t], new, state)
+        states[t] = state = new
+    outputs = _stack([s.h for s in states], x, cell.output_size)
+    if valid is not None:
+        outputs = outputs.masked_fill(~valid.unsqueeze(-1), 0.0)
+    return Unrolled(
+        outputs,
+        state,
+        cell.State(
+            *(
+                _stack([getattr(s, field) for s in states], x, size)
+                for field, size in cell.state_sizes.items()
+            )
+        )
+        if return_states
+        else None,
+        {key: torch.stack([g[key] for g in gates]) for key in (gates or [{}])[0]}
+        if return_gates
+        else None,
+    )
+
+
+def _stack(tensors: list[Tensor], x: Tensor, size: int) -> Tensor:
+    return torch.stack(tensors) if tensors else x.new_zeros((0, x.size(1), size))
+
+
+def _where(condition: Tensor, yes: Any, no: Any) -> Any:
+    return type(no)(
+        *(torch.where(condition, a, b) for a, b in zip(yes, no, strict=True))
+    )
+
+
+def _hold(hold: Mapping[str, Tensor | float], t: int, old: Any, new: Any) -> Any:
+    held = {}
+    for field, share in hold.items():
+        before, after = getattr(old, field), getattr(new, field)
+        share_t = share[t] if isinstance(share, Tensor) else share
+        held[field] = after + share_t * (before - after)
+    return new._replace(**held)
+
+
+def _unbind(perturbation: Any) -> list[tuple[Tensor, ...] | None]:
+    return [None if field is None else field.unbind(0) for field in perturbation]
+
+
+def _add(state: Any, added: list[tuple[Tensor, ...] | None], t: int) -> Any:
+    pairs = zip(state, added, strict=True)
+    return type(state)(*(s if e is None else s + e[t] for s, e in pairs))
