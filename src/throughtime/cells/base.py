@@ -174,7 +174,7 @@ class Cell(nn.Module):
     # ---- the step
 
     def initial_state(self, *batch: int, like: Tensor | None = None) -> Any:
-        """The state before the first step: zeros, one (\\*batch, features) per field.
+        """The state before the first step: zeros, (..., features) per field.
 
         Args:
             *batch: batch dimensions, none for an unbatched state.

@@ -6,9 +6,9 @@ r"""Gated recurrent unit (Cho et al., 2014).
     n_t = tanh(W_in x_t + b_in + W_hn (r_t ⊙ h_{t-1}) + b_hn)      reset before
     h_t = (1 - z_t) ⊙ n_t + z_t ⊙ h_{t-1}
 
-Cho et al., arXiv 1406.1078, apply the reset before the product (in version 1); torch and
-cuDNN apply it after (version 3), which needs one recurrent product per step instead of
-two. torch's sign of z: z_t = 1 keeps the old state.
+Cho et al., arXiv 1406.1078: version 3 of the paper resets before the product, version 1
+after it. torch and cuDNN reset after, which needs one recurrent product per step instead
+of two. torch's sign of z: z_t = 1 keeps the old state.
 """
 
 from typing import Any
@@ -28,7 +28,7 @@ class GRU(Cell):
         input_size: I, features of x_t.
         hidden_size: H, features of h_t.
         reset_after: whether the reset gate acts after the recurrent product (torch) or
-            before it (the original paper); the parameters are the same.
+            before it (version 3 of the paper); the parameters are the same.
         bias: whether b_ih and b_hh exist.
         input_init: initialiser of W_ih, see ``Cell``.
         recurrent_init: initialiser of each gate's block of W_hh, see ``Cell``.

@@ -2,8 +2,8 @@ r"""Leaky integrator (Jaeger, 2001): a simple cell with a time constant.
 
     h_t = (1 - a) h_{t-1} + a φ(W_ih x_t + b_ih + W_hh h_{t-1} + b_hh)
 
-a in (0, 1] is the leak rate; a = 1 is the simple cell. Form without the extra leak inside
-φ: Jaeger, Lukoševičius, Popovici and Siewert, Neural Networks 20, 2007.
+a in (0, 1] is the leak rate; a = 1 is the simple cell. Form without an extra leak of
+h_{t-1}: Jaeger, Lukoševičius, Popovici and Siewert, Neural Networks 20, 2007.
 """
 
 from typing import Any

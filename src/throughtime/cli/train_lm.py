@@ -1,14 +1,19 @@
 """``throughtime train lm``: from a text file to a trained, measured, reported model."""
 
-import time
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import torch
+from rich import box
+from rich.console import Console
+from rich.panel import Panel
+from rich.table import Table
+from rich.text import Text
 from torch import Tensor
 
+from throughtime.cli.generate import GenerateOptions, generate_text
 from throughtime.cli.lm_data import Texts, TextSource, encode, load_texts, text_source
 from throughtime.cli.lm_run import (
     Evaluation,
@@ -17,15 +22,22 @@ from throughtime.cli.lm_run import (
     evaluate_tokens,
     summarise,
 )
+from throughtime.cli.lm_report import write_run_report
+from throughtime.cli.progress import show_progress
 from throughtime.cli.settings import parse_value, sort_settings
 from throughtime.data import Vocabulary, build_vocabulary, load_vocabulary, streams
 from throughtime.errors import InvalidValue, RunError
-from throughtime.models import LanguageModel, LanguageModelConfig
-from throughtime.training import RunFolder, TrainingConfig
+from throughtime.models import LanguageModel, LanguageModelConfig, NGramLM
+from throughtime.training import RunFolder, TrainingConfig, train
+from throughtime.training.tensorboard import open_writer
 
 BASELINE_ORDER = 5
 # Streams of the held-out text in validation between epochs; the final figures use one.
 VALIDATION_STREAMS = 16
+# Tokens of the held-out text that the sample continues, and how it is drawn.
+SAMPLE_PROMPT = 50
+SAMPLE_LENGTH = 400
+SAMPLE_TEMPERATURE = 0.8
 
 # What ``train lm`` does when nothing is said; the classes' own defaults are for the
 # library. About two minutes on two cores with the built-in corpus.
@@ -158,51 +170,50 @@ def run_training(task: LanguageModelTask, *, tensorboard: bool) -> dict[str, Any
         The figures of the held-out text, and the paths of run and report.
     """
     console = Console()
-    inputs, targets = streams(task.train_tokens, task.config.batch_size)
     parameters = sum(p.numel() for p in task.model.parameters())
     console.print(
         f"{task.texts.source.title}: {len(task.train_tokens):,} tokens to train on, "
-        f"{len(task.held_out_tokens):,} held out, vocabulary {len(task.vocabulary):,}; "
-        f"{task.model.config.cell} with {parameters:,} parameters, "
-        f"{torch.get_num_threads()} thread(s)"
+        f"{len(task.held_out_tokens):,} held out, {len(task.vocabulary):,} different\n"
+        f"{task.model.config.cell} with {parameters:,} parameters, backend "
+        f"{task.model.recurrent.backend_used}, {torch.get_num_threads()} thread(s), "
+        f"run {task.run.path}",
+        highlight=False,
     )
 
     def validate(model: LanguageModel) -> float:
-        streams_ = min(VALIDATION_STREAMS, len(task.held_out_tokens) - 1)
-        return evaluate_tokens(
-            model, task.held_out_tokens, task.vocabulary, streams_
-        ).loss
+        batch = min(VALIDATION_STREAMS, len(task.held_out_tokens) - 1)
+        return evaluate_tokens(model, task.held_out_tokens, task.vocabulary, batch).loss
 
-    start = time.perf_counter()
+    writer = open_writer(task.run.path / "tensorboard") if tensorboard else None
     records = train(
         task.model,
-        (inputs, targets),
+        streams(task.train_tokens, task.config.batch_size),
         task.config,
         run=task.run,
         validate=validate,
         resume=task.resumed,
     )
-    show_progress(records, task, console, tensorboard=tensorboard)
+    sums = task.config.loss_reduction == "sum"
+    show_progress(records, console, sums=sums, writer=writer)
     task.run.load_weights(task.model)
     with console.status("measuring on the held-out text"):
         result = evaluate_tokens(task.model, task.held_out_tokens, task.vocabulary)
         baseline = _baseline(task)
+    with console.status("writing a sample and the report"):
         sample = generate_text(
-            task.model,
+            task.model.eval(),
             task.vocabulary,
             task.vocabulary.decode(task.held_out_tokens[:SAMPLE_PROMPT]),
-            GenerateOptions(length=SAMPLE_LENGTH, temperature=0.8),
+            GenerateOptions(length=SAMPLE_LENGTH, temperature=SAMPLE_TEMPERATURE),
         )
-    _print_results(console, task, result, baseline, sample)
-    report = write_run_report(
-        task, result, baseline, sample, time.perf_counter() - start
-    )
-    console.print(f"run    {task.run.path}\nreport {report}")
+        report = write_run_report(task, result, baseline, sample)
+    _print_results(console, result, baseline, sample)
+    console.print(f"run     {task.run.path}\nreport  {report}", highlight=False)
     return {
         "run": str(task.run.path),
         "report": str(report),
         **asdict(result),
-        "baseline": asdict(baseline),
+        "baseline": {"order": BASELINE_ORDER, **asdict(baseline)},
     }
 
 
@@ -211,3 +222,26 @@ def _baseline(task: LanguageModelTask) -> Evaluation:
     model = NGramLM(BASELINE_ORDER, vocabulary_size=len(task.vocabulary))
     log_probs = model.fit(task.train_tokens).score(task.held_out_tokens)
     return summarise(-float(log_probs.sum()), task.held_out_tokens, task.vocabulary)
+
+
+def _print_results(
+    console: Console, result: Evaluation, baseline: Evaluation, sample: str
+) -> None:
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table.add_column("held-out text")
+    for name in ("perplexity", "bits per character", "nats per token"):
+        table.add_column(name, justify="right")
+    for name, row in (
+        ("this model", result),
+        (f"{BASELINE_ORDER}-gram, modified Kneser-Ney", baseline),
+    ):
+        table.add_row(
+            name,
+            f"{row.perplexity:.3f}",
+            f"{row.bits_per_character:.4f}",
+            f"{row.loss:.4f}",
+        )
+    console.print(table)
+    console.print(
+        Panel(Text(sample.strip("\n")), title="sample", title_align="left", width=80)
+    )

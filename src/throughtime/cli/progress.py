@@ -1,0 +1,72 @@
+"""The progress bar of a training: loss, perplexity, tokens per second, time left."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    Progress,
+    TaskProgressColumn,
+    TextColumn,
+    TimeRemainingColumn,
+)
+
+from throughtime.metrics import perplexity
+from throughtime.training import EventInfo, StepInfo, ValidationInfo
+from throughtime.training.records import Record
+
+# Share of the newest update in the smoothed figures of the bar.
+_NEW = 0.05
+
+
+def show_progress(
+    records: Iterable[Record], console: Console, *, sums: bool, writer: Any = None
+) -> None:
+    """Draw the records of a training while it runs.
+
+    Args:
+        records: what ``throughtime.training.train`` yields.
+        console: where to draw; a line per epoch where it is no terminal.
+        sums: whether losses are sums over a window, not means.
+        writer: TensorBoard writer, or None.
+    """
+    columns = (
+        TextColumn("epoch {task.fields[epoch]}"),
+        BarColumn(bar_width=16),
+        TaskProgressColumn(),
+        TextColumn("loss {task.fields[loss]:.3f}  perplexity {task.fields[ppl]:.2f}"),
+        TextColumn("{task.fields[speed]:,.0f} tokens/s"),
+        TimeRemainingColumn(),
+    )
+    loss, speed = 0.0, 0.0
+    with Progress(*columns, console=console, transient=True) as bar:
+        task = bar.add_task("", total=1.0, epoch=1, loss=loss, ppl=1.0, speed=speed)
+        for record in records:
+            if writer is not None:
+                from throughtime.training.tensorboard import write_record
+
+                write_record(writer, record)
+            if isinstance(record, StepInfo):
+                if record.skipped:
+                    continue
+                mean = record.loss / record.tokens if sums else record.loss
+                loss += (mean - loss) * (_NEW if loss else 1.0)
+                speed += (record.tokens_per_second - speed) * (_NEW if speed else 1.0)
+                bar.update(
+                    task,
+                    completed=record.fraction,
+                    epoch=record.epoch,
+                    loss=loss,
+                    ppl=perplexity(loss),
+                    speed=speed,
+                )
+            elif isinstance(record, ValidationInfo):
+                bar.console.print(
+                    f"epoch {record.epoch:>3}   train {loss:.4f}   "
+                    f"held out {record.loss:.4f}   "
+                    f"perplexity {record.perplexity:.2f}   "
+                    f"{speed:,.0f} tokens/s" + ("   best" if record.improved else "")
+                )
+            elif isinstance(record, EventInfo):
+                bar.console.print(f"[yellow]{record.kind}[/yellow]: {record.message}")

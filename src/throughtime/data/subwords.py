@@ -1,0 +1,75 @@
+"""Byte-pair subwords as tokens."""
+
+import json
+from collections.abc import Sequence
+from typing import Any, Self
+
+from torch import Tensor
+
+from throughtime.checks import positive_int
+from throughtime.data.vocabulary import Vocabulary, as_list, as_tensor
+from throughtime.errors import InvalidValue
+
+DEFAULT_SIZE = 2000
+BYTES = 256
+
+
+class Subwords(Vocabulary):
+    """Byte-level byte-pair encoding (Sennrich et al., arXiv 1508.07909): lossless.
+
+    Args:
+        tokenizer: a ``tokenizers.Tokenizer`` with a byte-level BPE model.
+    """
+
+    unit = "bpe"
+
+    def __init__(self, tokenizer: Any) -> None:
+        self._tokenizer = tokenizer
+        table: dict[str, int] = tokenizer.get_vocab()
+        self.tokens = sorted(table, key=lambda token: table[token])
+        self.unknown_index = None
+        newline = tokenizer.encode("\n").ids
+        self.boundary_index = newline[0] if len(newline) == 1 else None
+
+    @classmethod
+    def build(cls, text: str, *, size: int | None, min_frequency: int) -> Self:
+        """``size`` subwords (2000 unless told), the 256 bytes among them."""
+        from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+
+        positive_int("min_frequency", min_frequency)
+        size = DEFAULT_SIZE if size is None else positive_int("size", size)
+        if size < BYTES:
+            raise InvalidValue(
+                f"size must be at least {BYTES}, one token per byte, got {size}"
+            )
+        tokenizer = Tokenizer(models.BPE())
+        tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+        tokenizer.decoder = decoders.ByteLevel()
+        trainer = trainers.BpeTrainer(
+            vocab_size=size,
+            min_frequency=min_frequency,
+            initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
+            show_progress=False,
+        )
+        tokenizer.train_from_iterator(text.splitlines(keepends=True), trainer)
+        return cls(tokenizer)
+
+    @classmethod
+    def load(cls, content: dict[str, Any]) -> Self:
+        """From ``content``."""
+        from tokenizers import Tokenizer
+
+        return cls(Tokenizer.from_str(json.dumps(content["tokenizer"])))
+
+    def content(self) -> dict[str, Any]:
+        return {"tokenizer": json.loads(self._tokenizer.to_str())}
+
+    def encode(self, text: str) -> Tensor:
+        return as_tensor(self._tokenizer.encode(text).ids)
+
+    def decode(self, indices: Tensor | Sequence[int]) -> str:
+        """The text; bytes that form no character become U+FFFD."""
+        return self._tokenizer.decode(as_list(indices))
+
+    def missing(self, text: str) -> list[str]:
+        return []

@@ -1,0 +1,117 @@
+"""Text from a language model, token by token."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from throughtime.checks import number, positive_int
+from throughtime.errors import InvalidShape, InvalidValue, unknown_name
+from throughtime.models.protocol import LanguageModelProtocol
+
+METHODS = ("sample", "greedy")
+
+
+def apply_temperature(log_probs: Tensor, temperature: float) -> Tensor:
+    """log softmax(log p / temperature): below 1 sharper, above 1 flatter.
+
+    Raises:
+        InvalidValue: not positive (greedy choice is its limit at 0).
+
+    >>> apply_temperature(torch.log(torch.tensor([0.8, 0.2])), 0.5).exp()
+    tensor([0.9412, 0.0588])
+    """
+    number("temperature", temperature, minimum=0, exclude_minimum=True)
+    return torch.log_softmax(log_probs / temperature, -1)
+
+
+def keep_top_k(log_probs: Tensor, k: int) -> Tensor:
+    """The k likeliest tokens, renormalised; among equals the lower index.
+
+    >>> keep_top_k(torch.log(torch.tensor([0.5, 0.3, 0.2])), 2).exp()
+    tensor([0.6250, 0.3750, 0.0000])
+    """
+    order = log_probs.argsort(-1, descending=True, stable=True)
+    dropped = order[..., positive_int("top_k", k) :]
+    return torch.log_softmax(log_probs.scatter(-1, dropped, -torch.inf), -1)
+
+
+def keep_top_p(log_probs: Tensor, p: float) -> Tensor:
+    """The smallest set of likeliest tokens with mass >= p, renormalised.
+
+    Holtzman et al., "The curious case of neural text degeneration", arXiv 1904.09751.
+
+    >>> keep_top_p(torch.log(torch.tensor([0.5, 0.3, 0.2])), 0.6).exp()
+    tensor([0.6250, 0.3750, 0.0000])
+    """
+    number("top_p", p, minimum=0, maximum=1, exclude_minimum=True)
+    order = log_probs.argsort(-1, descending=True, stable=True)
+    ranked = log_probs.gather(-1, order).exp()
+    # A token stays if those before it have not reached p yet: the first always does.
+    before = ranked.cumsum(-1) - ranked
+    dropped = torch.zeros_like(before, dtype=torch.bool).scatter(-1, order, before >= p)
+    return torch.log_softmax(log_probs.masked_fill(dropped, -torch.inf), -1)
+
+
+def generate(
+    model: LanguageModelProtocol,
+    prompt: Tensor,
+    length: int,
+    *,
+    method: str = "sample",
+    temperature: float = 1.0,
+    top_k: int | None = None,
+    top_p: float | None = None,
+    banned: Sequence[int] = (),
+    generator: torch.Generator | None = None,
+) -> Tensor:
+    """Continue a prompt.
+
+    Args:
+        model: any language model; put a network into eval mode first.
+        prompt: tokens (n,), at least one.
+        length: tokens to produce.
+        method: ``sample`` from the distribution, or ``greedy``: the likeliest token.
+        temperature: see ``apply_temperature``; 0 is the same as ``greedy``.
+        top_k: see ``keep_top_k``.
+        top_p: see ``keep_top_p``.
+        banned: tokens never produced.
+        generator: where the draws come from; the same seed gives the same text.
+
+    Returns:
+        tokens (length,), without the prompt.
+
+    Raises:
+        InvalidShape: the prompt is empty or not one sequence.
+        InvalidValue: an option is out of range, or everything is banned.
+    """
+    positive_int("length", length)
+    if method not in METHODS:
+        raise unknown_name("method", method, METHODS)
+    if prompt.dim() != 1 or len(prompt) == 0:
+        raise InvalidShape(
+            f"prompt must be tokens (n,), at least one, got {tuple(prompt.shape)}"
+        )
+    if len(set(banned)) >= model.vocabulary_size:
+        raise InvalidValue("every token is banned; leave at least one")
+    number("temperature", temperature, minimum=0)
+    greedy = method == "greedy" or temperature == 0
+    forbidden = torch.tensor(list(banned), dtype=torch.long)
+    produced: list[Tensor] = []
+    tokens, state = prompt.unsqueeze(1), model.initial_state(1)
+    with torch.no_grad():
+        for _ in range(length):
+            log_probs, state = model.next_log_probs(tokens, state)
+            scores = log_probs[-1, 0].index_fill(0, forbidden, -torch.inf)
+            if greedy:
+                token = scores.argmax().reshape(1)
+            else:
+                scores = apply_temperature(scores, temperature)
+                if top_k is not None:
+                    scores = keep_top_k(scores, top_k)
+                if top_p is not None:
+                    scores = keep_top_p(scores, top_p)
+                token = torch.multinomial(scores.exp(), 1, generator=generator)
+            produced.append(token)
+            tokens = token.unsqueeze(1)
+    return torch.cat(produced)

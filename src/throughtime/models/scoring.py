@@ -1,0 +1,113 @@
+"""Probabilities of texts under any language model, by the chain rule.
+
+    log P(x_1..x_N | start) = Σ_t log P(x_t | start, x_1..x_{t-1})
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from throughtime.errors import InvalidShape
+from throughtime.metrics import perplexity
+from throughtime.models.protocol import LanguageModelProtocol
+
+
+@dataclass(frozen=True)
+class Score:
+    """How well tokens are predicted.
+
+    Attributes:
+        nats: total negative log-likelihood.
+        tokens: predicted tokens.
+    """
+
+    nats: float
+    tokens: int
+
+    @property
+    def loss(self) -> float:
+        """Nats per token."""
+        return self.nats / self.tokens
+
+    @property
+    def perplexity(self) -> float:
+        """e^loss."""
+        return perplexity(self.loss)
+
+
+def log_prob(
+    model: LanguageModelProtocol, tokens: Tensor, *, start: int | Tensor
+) -> Tensor:
+    """log P(x_1..x_N | start) of every sequence, in nats, float64.
+
+    Over all sequences of one length these probabilities sum to 1.
+
+    Args:
+        model: any language model.
+        tokens: (N, B).
+        start: what is read first: one token, or tokens (n,) with n >= 1.
+
+    Returns:
+        (B,).
+
+    Raises:
+        InvalidShape: ``tokens`` is not (N, B), or ``start`` is empty.
+    """
+    if tokens.dim() != 2:
+        raise InvalidShape(f"tokens must be (N, B), got {tuple(tokens.shape)}")
+    first = torch.as_tensor(start).reshape(-1, 1)
+    if first.numel() == 0:
+        raise InvalidShape("start is empty; give at least one token to begin from")
+    prefix = first.to(tokens).expand(-1, tokens.size(1))
+    inputs = torch.cat([prefix, tokens[:-1]])
+    log_probs, _ = model.next_log_probs(inputs, model.initial_state(tokens.size(1)))
+    predicted = log_probs[len(prefix) - 1 :].double()
+    return predicted.gather(-1, tokens.unsqueeze(-1)).squeeze(-1).sum(0)
+
+
+def next_distribution(model: LanguageModelProtocol, prefix: Tensor) -> Tensor:
+    """P(next token | prefix), (V,), for a prefix (n,) with n >= 1.
+
+    Raises:
+        InvalidShape: an empty prefix, or not one sequence.
+    """
+    if prefix.dim() != 1 or len(prefix) == 0:
+        raise InvalidShape(
+            f"prefix must be tokens (n,), at least one, got {tuple(prefix.shape)}"
+        )
+    log_probs, _ = model.next_log_probs(prefix.unsqueeze(1), model.initial_state(1))
+    return log_probs[-1, 0].exp()
+
+
+def evaluate(
+    model: LanguageModelProtocol,
+    inputs: Tensor,
+    targets: Tensor,
+    mask: Tensor | None = None,
+    *,
+    chunk: int = 256,
+) -> Score:
+    """Score streams of any length in chunks, carrying the state.
+
+    Args:
+        model: any language model; put a network into eval mode first.
+        inputs: (T, B).
+        targets: (T, B).
+        mask: True where a target counts, (T, B); default: everywhere.
+        chunk: steps at a time; changes memory, not the result.
+
+    Returns:
+        Total nats and tokens.
+    """
+    state = model.initial_state(inputs.size(1))
+    nats = 0.0
+    with torch.no_grad():
+        for start in range(0, inputs.size(0), chunk):
+            part = slice(start, start + chunk)
+            log_probs, state = model.next_log_probs(inputs[part], state)
+            picked = log_probs.gather(-1, targets[part].unsqueeze(-1)).squeeze(-1)
+            if mask is not None:
+                picked = picked.masked_fill(~mask[part], 0.0)
+            nats -= picked.double().sum().item()
+    return Score(nats, targets.numel() if mask is None else int(mask.sum()))

@@ -1,0 +1,121 @@
+"""The options of a training, checked when they are given."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any, Self
+
+from throughtime.checks import number, positive_int
+from throughtime.errors import InvalidType, InvalidValue, unknown_name
+from throughtime.training.bptt import BPTT, TruncatedBPTT
+from throughtime.training.optimizers import OPTIMIZERS
+from throughtime.training.schedules import SCHEDULES
+
+REDUCTIONS = ("mean", "sum")
+
+
+@dataclass(frozen=True)
+class TrainingConfig:
+    """How to train.
+
+    Attributes:
+        tau: steps the gradient flows back; None: all (full BPTT).
+        stride: steps between two backward passes, at most tau; None: tau.
+        batch_size: parallel streams.
+        epochs: passes over the data.
+        max_norm: threshold of norm clipping; None: off.
+        max_value: threshold of element-wise clipping, applied first; None: off.
+        loss_reduction: ``mean`` over the window's tokens or ``sum``.
+        optimizer: name in ``torch.optim``.
+        learning_rate: step size at the start.
+        optimizer_options: other arguments of the optimiser.
+        schedule: ``constant``, ``plateau`` or ``after_epoch``, see ``schedules``.
+        decay: factor of the schedule.
+        decay_after: epoch after which ``after_epoch`` decays.
+        patience: epochs without improvement that ``plateau`` forgives.
+        early_stopping: stop after so many epochs without improvement; None: off.
+        time_budget: stop after so many seconds of training; None: off.
+        accumulate: windows whose gradients are averaged into one update.
+        checkpoint_every: updates between two checkpoints.
+        log_every: updates between two lines of metrics.jsonl.
+        seed: of everything random.
+
+    Raises:
+        InvalidType: an entry has the wrong type.
+        InvalidValue: an entry is out of range, or a name is unknown.
+    """
+
+    tau: int | None = 35
+    stride: int | None = None
+    batch_size: int = 32
+    epochs: int = 10
+    max_norm: float | None = 1.0
+    max_value: float | None = None
+    loss_reduction: str = "mean"
+    optimizer: str = "adam"
+    learning_rate: float = 0.002
+    optimizer_options: dict[str, Any] = field(default_factory=dict)
+    schedule: str = "constant"
+    decay: float = 0.5
+    decay_after: int = 1
+    patience: int = 0
+    early_stopping: int | None = None
+    time_budget: float | None = None
+    accumulate: int = 1
+    checkpoint_every: int = 200
+    log_every: int = 10
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name in (
+            "batch_size",
+            "epochs",
+            "decay_after",
+            "accumulate",
+            "checkpoint_every",
+            "log_every",
+        ):
+            positive_int(name, getattr(self, name))
+        for name in ("tau", "stride", "early_stopping"):
+            if getattr(self, name) is not None:
+                positive_int(name, getattr(self, name))
+        for name in ("max_norm", "max_value", "time_budget"):
+            if getattr(self, name) is not None:
+                number(name, getattr(self, name), minimum=0, exclude_minimum=True)
+        number("learning_rate", self.learning_rate, minimum=0, exclude_minimum=True)
+        number("decay", self.decay, minimum=0, maximum=1, exclude_minimum=True)
+        for name in ("seed", "patience"):
+            value = getattr(self, name)
+            if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+                raise InvalidType(f"{name} should be an int of at least 0, got {value!r}")
+        for name, known in (
+            ("loss_reduction", REDUCTIONS),
+            ("schedule", SCHEDULES),
+            ("optimizer", OPTIMIZERS),
+        ):
+            value = getattr(self, name)
+            if not isinstance(value, str) or value.lower() not in known:
+                raise unknown_name(name, value, known)
+        if self.tau is None and self.stride is not None:
+            raise InvalidValue("stride needs tau: full BPTT has one window only")
+        self.method()
+
+    def method(self) -> BPTT | TruncatedBPTT:
+        """The way the gradient flows back through time."""
+        return BPTT() if self.tau is None else TruncatedBPTT(self.tau, self.stride)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, for config.json."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Self:
+        """The config with these entries; the rest keeps its default.
+
+        Raises:
+            InvalidValue: unknown entry; the message lists the known ones.
+        """
+        known = [entry.name for entry in fields(cls)]
+        for name in values:
+            if name not in known:
+                raise unknown_name("option of training", name, known)
+        return cls(**values)

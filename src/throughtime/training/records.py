@@ -1,0 +1,94 @@
+"""What a training reports while it runs; the same records go to metrics.jsonl."""
+
+import math
+from dataclasses import asdict, dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class StepInfo:
+    """One update, or one that was skipped.
+
+    Attributes:
+        step: updates so far.
+        epoch: epoch it belongs to, from 1.
+        fraction: share of all epochs that is done, in [0, 1].
+        loss: mean or sum over the window, as configured, in nats.
+        grad_norm: joint norm of the gradient before clipping.
+        clipped: whether clipping by norm changed it.
+        skipped: whether loss or gradient was not finite, so that nothing was updated.
+        learning_rate: of this update.
+        tokens: targets counted in this update.
+        tokens_per_second: speed of this update.
+        seconds: training time so far.
+    """
+
+    step: int
+    epoch: int
+    fraction: float
+    loss: float
+    grad_norm: float
+    clipped: bool
+    skipped: bool
+    learning_rate: float
+    tokens: int
+    tokens_per_second: float
+    seconds: float
+
+
+@dataclass(frozen=True)
+class ValidationInfo:
+    """The validation loss after an epoch, or where the time budget ended it.
+
+    Attributes:
+        step: updates so far.
+        epoch: epochs done, from 1.
+        loss: in nats per token.
+        best: the lowest so far.
+        improved: whether this is it.
+        learning_rate: from here on.
+        seconds: training time so far.
+    """
+
+    step: int
+    epoch: int
+    loss: float
+    best: float
+    improved: bool
+    learning_rate: float
+    seconds: float
+
+    @property
+    def perplexity(self) -> float:
+        """e^loss."""
+        return math.exp(self.loss) if self.loss < 700 else math.inf
+
+
+@dataclass(frozen=True)
+class EventInfo:
+    """Something out of the ordinary, in plain words.
+
+    Attributes:
+        step: updates so far.
+        kind: ``skipped``, ``restored``, ``early_stopping`` or ``time_budget``.
+        message: what happened and what was done.
+    """
+
+    step: int
+    kind: str
+    message: str
+
+
+Record = StepInfo | ValidationInfo | EventInfo
+_KINDS = {StepInfo: "step", ValidationInfo: "validation", EventInfo: "event"}
+
+
+def to_json(record: Record) -> dict[str, Any]:
+    """The line of metrics.jsonl; numbers that are not finite become null."""
+    plain: dict[str, Any] = {"record": _KINDS[type(record)], **asdict(record)}
+    if isinstance(record, ValidationInfo):
+        plain["perplexity"] = record.perplexity
+    return {
+        key: None if isinstance(v, float) and not math.isfinite(v) else v
+        for key, v in plain.items()
+    }

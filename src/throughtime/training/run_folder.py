@@ -1,0 +1,220 @@
+"""One folder per run.
+
+    config.json        what was trained, on what, how; "format": 1
+    vocabulary.json    tokens, for text
+    model.safetensors  the best weights by validation so far
+    state.safetensors  everything needed to go on: running weights, optimiser, schedule,
+                       generator, position, carried state
+    metrics.jsonl      one JSON object per line
+    report.html        written at the end
+"""
+
+import json
+import os
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+import torch
+from torch import nn
+
+from throughtime.errors import RunError
+from throughtime.training.checkpoint import (
+    load_checkpoint,
+    load_state,
+    save_checkpoint,
+    save_state,
+    sync_folder,
+)
+
+FORMAT = 1
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """An existing run folder and its config."""
+
+    path: Path
+    config: dict[str, Any]
+
+    @staticmethod
+    def check_target(path: Path, *, overwrite: bool) -> None:
+        """Raise if a run cannot be made at ``path``, before any work is done.
+
+        Raises:
+            RunError: something is there and ``overwrite`` is not set, it is no run
+                folder, or the folder above cannot be written.
+        """
+        if path.exists() and not overwrite:
+            raise RunError(
+                f"{path} exists; continue it with --resume {path}, replace it with "
+                "--overwrite, or choose another --out"
+            )
+        if path.exists() and not (path / "config.json").is_file():
+            raise RunError(
+                f"{path} exists and is no run folder, so --overwrite does not touch it; "
+                "choose another --out"
+            )
+        parent = path.absolute().parent
+        while not parent.exists():
+            parent = parent.parent
+        if not parent.is_dir() or not os.access(parent, os.W_OK | os.X_OK):
+            raise RunError(
+                f"cannot make {path}: {parent} is not a folder that can be written; "
+                "choose another --out"
+            )
+
+    @classmethod
+    def create(
+        cls,
+        path: Path,
+        config: Mapping[str, Any],
+        model: nn.Module,
+        *,
+        vocabulary_json: str | None = None,
+        overwrite: bool = False,
+    ) -> Self:
+        """Make a run folder that exists completely or not at all.
+
+        It is built under a hidden name beside ``path`` and renamed. Until a first
+        checkpoint is written, a run starts from the weights of ``model``.
+
+        Raises:
+            RunError: see ``check_target``; or the disk is full.
+        """
+        cls.check_target(path, overwrite=overwrite)
+        building = path.with_name(f".{path.name}.{os.getpid()}.new")
+        replaced = path.with_name(f".{path.name}.{os.getpid()}.old")
+        config = {"format": FORMAT, **config}
+        try:
+            building.mkdir(parents=True)
+            text = json.dumps(config, indent=2, ensure_ascii=False)
+            (building / "config.json").write_text(text + "\n", encoding="utf-8")
+            if vocabulary_json is not None:
+                (building / "vocabulary.json").write_text(
+                    vocabulary_json, encoding="utf-8"
+                )
+            (building / "metrics.jsonl").touch()
+            run = cls(building, config)
+            run.save_weights(model)
+            run.save_state({"weights": model.state_dict(), "random": random_state()})
+            if path.exists():
+                path.rename(replaced)
+            building.rename(path)
+            sync_folder(path.parent)
+        except OSError as error:
+            raise RunError(
+                f"cannot make the run folder {path} ({error.strerror}); make room or "
+                "choose another --out"
+            ) from error
+        finally:
+            shutil.rmtree(building, ignore_errors=True)
+        shutil.rmtree(replaced, ignore_errors=True)
+        return cls(path, config)
+
+    @classmethod
+    def open(cls, path: Path) -> Self:
+        """Open an existing run.
+
+        Raises:
+            RunError: no run folder, or a damaged or newer config.
+        """
+        file = path / "config.json"
+        if not file.is_file():
+            raise RunError(
+                f"{path} is no run folder (it has no config.json); give the folder that "
+                "a training made, as runs/lm-..."
+            )
+        try:
+            config = json.loads(file.read_text(encoding="utf-8"))
+        except (ValueError, OSError) as error:
+            raise RunError(
+                f"{file} is damaged ({error}); restore it from a copy or train anew"
+            ) from error
+        if not isinstance(config, dict) or config.get("format") != FORMAT:
+            raise RunError(
+                f"{file} has another format than {FORMAT}; use the version of "
+                "throughtime that made it"
+            )
+        return cls(path, config)
+
+    def save_weights(self, model: nn.Module) -> None:
+        """Write ``model.safetensors``."""
+        weights = model.state_dict()
+        save_checkpoint(self.path / "model.safetensors", weights, {})
+
+    def load_weights(self, model: nn.Module) -> None:
+        """Copy the best weights into ``model``.
+
+        Raises:
+            RunError: damaged, or weights of another model.
+        """
+        path = self.path / "model.safetensors"
+        copy_weights(model, load_checkpoint(path)[0], path)
+
+    def save_state(self, state: Mapping[str, Any]) -> None:
+        """Write ``state.safetensors``."""
+        save_state(self.path / "state.safetensors", state)
+
+    def load_state(self) -> dict[str, Any]:
+        """Read ``state.safetensors``."""
+        return load_state(self.path / "state.safetensors")
+
+    def append_metrics(self, record: Mapping[str, Any]) -> None:
+        """Add one line to ``metrics.jsonl``.
+
+        Raises:
+            RunError: the disk is full.
+        """
+        try:
+            with open(self.path / "metrics.jsonl", "a", encoding="utf-8") as file:
+                file.write(json.dumps(record) + "\n")
+        except OSError as error:
+            raise RunError(
+                f"cannot write {self.path / 'metrics.jsonl'} ({error.strerror}); make "
+                "room, then continue with --resume"
+            ) from error
+
+    def metrics_size(self) -> int:
+        """Bytes of ``metrics.jsonl``, after they are safely on disk."""
+        with open(self.path / "metrics.jsonl", "ab") as file:
+            os.fsync(file.fileno())
+            return file.tell()
+
+    def truncate_metrics(self, size: int) -> None:
+        """Forget lines written after a checkpoint."""
+        os.truncate(self.path / "metrics.jsonl", size)
+
+    def metrics(self) -> list[dict[str, Any]]:
+        """All records of ``metrics.jsonl``."""
+        text = (self.path / "metrics.jsonl").read_text(encoding="utf-8")
+        return [json.loads(line) for line in text.splitlines()]
+
+
+def random_state() -> torch.Tensor:
+    """The state of torch's global generator, which dropout draws from."""
+    return torch.get_rng_state()
+
+
+def copy_weights(
+    model: nn.Module, weights: Mapping[str, torch.Tensor], source: Path | str
+) -> None:
+    """Copy named weights into ``model``.
+
+    Raises:
+        RunError: names or shapes differ.
+    """
+    own = model.state_dict()
+    shapes = {name: tuple(tensor.shape) for name, tensor in own.items()}
+    found = {name: tuple(tensor.shape) for name, tensor in weights.items()}
+    if shapes != found:
+        differ = sorted(set(shapes.items()) ^ set(found.items()))[0][0]
+        raise RunError(
+            f"{source} holds the weights of another model ({differ} differs); use the "
+            "run's own config.json and files"
+        )
+    with torch.no_grad():
+        for name, tensor in own.items():
+            tensor.copy_(weights[name])
