@@ -2,8 +2,8 @@
 
     mean:  L = (Σ m_tb l_tb) / (Σ m_tb)        sum:  L = Σ m_tb l_tb
 
-With T steps and one sequence the mean is L = (1/T) Σ_t l_t; the sum is T times as large,
-and so are its gradients. m is the mask, 1 where a target exists.
+With T steps and one sequence the mean is L = (1/T) Σ_t l_t; the sum is T times as
+large, and so are its gradients. m is the mask, 1 where a target exists.
 """
 
 import torch
@@ -79,7 +79,10 @@ def mse(
     if mask is not None:
         mask = mask.reshape(*mask.shape, *[1] * (targets.dim() - mask.dim()))
         mask = mask.expand(targets.shape)
-        outputs, targets = outputs.masked_fill(~mask, 0.0), targets.masked_fill(~mask, 0)
+        outputs, targets = (
+            outputs.masked_fill(~mask, 0.0),
+            targets.masked_fill(~mask, 0),
+        )
     _check(outputs.shape, targets, mask, reduction)
     return _reduce((outputs - targets) ** 2, mask, reduction)
 

@@ -61,6 +61,8 @@ class Cell(nn.Module):
     name: ClassVar[str]
     equation: ClassVar[str]
     gates: ClassVar[int]
+    # One name per gate block of weight_ih and weight_hh, if there are several.
+    gate_names: ClassVar[tuple[str, ...]] = ()
     # The class that ``like`` builds, where it is not the class itself.
     family: ClassVar[Any] = None
     State: ClassVar[Any] = HiddenState

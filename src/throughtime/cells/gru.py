@@ -7,8 +7,8 @@ r"""Gated recurrent unit (Cho et al., 2014).
     h_t = (1 - z_t) ⊙ n_t + z_t ⊙ h_{t-1}
 
 Cho et al., arXiv 1406.1078: version 3 of the paper resets before the product, version 1
-after it. torch and cuDNN reset after, which needs one recurrent product per step instead
-of two. torch's sign of z: z_t = 1 keeps the old state.
+after it. torch and cuDNN reset after: one recurrent product per step instead of two.
+torch's sign of z: z_t = 1 keeps the old state.
 """
 
 from typing import Any
@@ -48,6 +48,7 @@ class GRU(Cell):
     name = "gru"
     equation = "h_t = (1 - z_t) ⊙ n_t + z_t ⊙ h_{t-1}"
     gates = 3
+    gate_names = ("reset", "update", "candidate")
 
     def __init__(
         self,

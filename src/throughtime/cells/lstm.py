@@ -70,6 +70,7 @@ class LSTM(Cell):
     name = "lstm"
     equation = "c_t = f_t ⊙ c_{t-1} + i_t ⊙ g_t,  h_t = o_t ⊙ tanh(c_t)"
     gates = 4
+    gate_names = ("input", "forget", "candidate", "output")
     State = LSTMState
 
     def __init__(

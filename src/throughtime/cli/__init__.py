@@ -18,6 +18,7 @@ def main(arguments: list[str] | None = None) -> None:
     from throughtime.cli.app import app
     from throughtime.errors import ThroughtimeError
 
+    status: object = None
     try:
         status = app(arguments, prog_name="throughtime", standalone_mode=False)
     except TyperException as error:

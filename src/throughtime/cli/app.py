@@ -126,7 +126,7 @@ def train_lm(
 
     Example: throughtime train lm book.txt --cell gru --hidden-size 256 --epochs 10
     """
-    from throughtime.cli.train_lm import run_training, start_run, resume_run
+    from throughtime.cli.train_lm import resume_run, run_training, start_run
 
     given = {
         "hidden_size": hidden_size,

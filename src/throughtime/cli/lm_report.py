@@ -1,9 +1,188 @@
-"""The report of a language-model run."""
+"""The report of a language-model run: what it learnt, and how the gradient flows."""
+
+import platform
+from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+import throughtime
+from throughtime import init
+from throughtime.diagnostics import GradientFlow, gradient_flow
+from throughtime.losses import cross_entropy
+from throughtime.models import LanguageModel
+from throughtime.plots import eigenvalues, gradient_norm_against_lag, training_curves
+from throughtime.report import Figure, Report, Section, Table, render
+from throughtime.training.checkpoint import write_atomically
+
+if TYPE_CHECKING:
+    from throughtime.cli.lm_run import Evaluation
+    from throughtime.cli.train_lm import LanguageModelTask
+
+# The window on which the gradient flow is measured: steps, and streams at once.
+FLOW_STEPS = 100
+FLOW_STREAMS = 32
 
 
-def write_run_report(task: Any, result: Any, baseline: Any, sample: str) -> Path:
+def write_run_report(
+    task: "LanguageModelTask",
+    result: "Evaluation",
+    baseline: "Evaluation",
+    baseline_name: str,
+    sample: str,
+) -> Path:
+    """Write ``report.html`` into the run folder and return its path."""
+    records = task.run.metrics()
+    flows = measure_flow(task.model, task.held_out_tokens)
+    spectra = recurrent_spectra(task.model)
+    better = "below" if result.perplexity < baseline.perplexity else "above"
+    report = Report(
+        title=f"Language model of {task.texts.source.title}",
+        outcome=(
+            f"A {task.model.config.cell} model predicts the held-out text with "
+            f"perplexity {result.perplexity:.3f} per {task.vocabulary.unit}, {better} "
+            f"the {baseline_name} at {baseline.perplexity:.3f}."
+        ),
+        sections=(
+            _results(result, baseline, baseline_name),
+            Section(
+                "Training",
+                figure=Figure(
+                    partial(_draw_curves, records, baseline.loss, baseline_name),
+                    "Loss against updates: training, held out, and the baseline.",
+                    "Mean loss of the text trained on, and of the held-out text after "
+                    "every epoch.",
+                ),
+            ),
+            Section(
+                "Sample",
+                "The model continues the beginning of the held-out text.",
+                sample=sample.strip("\n"),
+            ),
+            _flow(flows),
+            _spectrum(spectra),
+            _events(records),
+            _settings(task),
+        ),
+    )
     path = task.run.path / "report.html"
-    path.write_text("soon")
+    write_atomically(path, render(report).encode())
     return path
+
+
+def measure_flow(model: LanguageModel, tokens: Tensor) -> dict[str, GradientFlow]:
+    """The gradient flow from the loss of the last step of windows of held-out text."""
+    steps = min(FLOW_STEPS, len(tokens) - 1)
+    streams = max(1, min(FLOW_STREAMS, (len(tokens) - 1) // steps))
+    inputs = tokens[: steps * streams].view(streams, steps).t()
+    targets = tokens[1 : steps * streams + 1].view(streams, steps).t()
+
+    def last_loss(output: Any) -> Tensor:
+        return cross_entropy(output[0][-1:], targets[-1:], reduction="sum")
+
+    return gradient_flow(model.eval(), inputs, last_loss)
+
+
+def recurrent_spectra(model: LanguageModel) -> dict[str, init.Spectrum]:
+    """The spectrum of every square gate block of every W_hh."""
+    spectra: dict[str, init.Spectrum] = {}
+    for index, cell in enumerate(model.recurrent.cells):
+        weight = model.recurrent.weights(index)["weight_hh"].detach()
+        if weight.size(1) != cell.hidden_size:
+            continue  # a projected cell's blocks are not square
+        names = cell.gate_names if cell.gates > 1 else ("",)
+        for gate, block in zip(names, weight.chunk(cell.gates), strict=True):
+            name = f"weight_hh{model.recurrent.suffixes[index]} {gate}".strip()
+            spectra[name] = init.spectrum(block)
+    return spectra
+
+
+def _draw_curves(
+    records: list[dict[str, Any]], baseline: float, name: str, dark: bool
+) -> Any:
+    return training_curves(records, baseline=baseline, baseline_name=name, dark=dark)
+
+
+def _results(result: "Evaluation", baseline: "Evaluation", name: str) -> Section:
+    rows = [
+        (
+            title,
+            f"{row.perplexity:.3f}",
+            f"{row.bits_per_character:.4f}",
+            f"{row.loss:.4f}",
+        )
+        for title, row in (("this model", result), (name, baseline))
+    ]
+    header = ("", "perplexity", "bits per character", "nats per token")
+    caption = f"Both predict the same {result.tokens:,} tokens of the held-out text."
+    return Section("Held-out text", table=Table(header, rows, caption))
+
+
+def _flow(flows: Mapping[str, GradientFlow]) -> Section:
+    header = ("layer", "verdict", "mean change per step", "horizon (steps)")
+    rows = [
+        (name, flow.verdict, f"{torch.tensor(flow.rate).exp():.3f}", str(flow.horizon))
+        for name, flow in flows.items()
+    ]
+    return Section(
+        "Gradient through time",
+        "How much of the gradient of the last step's loss is left after so many steps "
+        "back. A line that falls fast means that the model can hardly learn from what "
+        "lies further back; the horizon is where less than 1 % is left.",
+        figure=Figure(
+            lambda dark: gradient_norm_against_lag(flows, dark=dark),
+            "Norm of the gradient with respect to h against lag, one line per layer.",
+        ),
+        table=Table(header, rows),
+    )
+
+
+def _spectrum(spectra: Mapping[str, init.Spectrum]) -> Section:
+    header = ("matrix", "spectral radius", "largest singular value", "condition")
+    rows = [
+        (
+            name,
+            f"{s.spectral_radius:.3f}",
+            f"{s.spectral_norm:.3f}",
+            f"{s.condition_number:.3g}",
+        )
+        for name, s in spectra.items()
+    ]
+    return Section(
+        "Spectrum of the recurrent weights",
+        "Eigenvalues of each square block of W_hh; the dashed circle has radius 1. The "
+        "radius sets the long-run rate of growth, the largest singular value bounds "
+        "each single step.",
+        figure=Figure(
+            lambda dark: eigenvalues(spectra, dark=dark),
+            "Eigenvalues in the complex plane with the unit circle.",
+        ),
+        table=Table(header, rows),
+    )
+
+
+def _events(records: list[dict[str, Any]]) -> Section:
+    events = [record for record in records if record["record"] == "event"]
+    if not events:
+        return Section("Events", "Nothing out of the ordinary: no update was skipped.")
+    rows = [(e["kind"], str(e["step"]), e["message"]) for e in events[-50:]]
+    return Section("Events", table=Table(("event", "update", "what happened"), rows))
+
+
+def _settings(task: "LanguageModelTask") -> Section:
+    values = {**task.model.config.to_dict(), **task.config.to_dict()}
+    rows = [(key, str(value)) for key, value in values.items()]
+    rows += [
+        ("parameters", f"{sum(p.numel() for p in task.model.parameters()):,}"),
+        ("backend", task.model.recurrent.backend_used),
+        ("threads", str(torch.get_num_threads())),
+        (
+            "versions",
+            f"throughtime {throughtime.__version__}, torch {torch.__version__}, "
+            f"Python {platform.python_version()}",
+        ),
+    ]
+    return Section("Settings", table=Table(("option", "value"), rows))

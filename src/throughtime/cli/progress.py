@@ -21,14 +21,13 @@ _NEW = 0.05
 
 
 def show_progress(
-    records: Iterable[Record], console: Console, *, sums: bool, writer: Any = None
+    records: Iterable[Record], console: Console, *, writer: Any = None
 ) -> None:
     """Draw the records of a training while it runs.
 
     Args:
         records: what ``throughtime.training.train`` yields.
         console: where to draw; a line per epoch where it is no terminal.
-        sums: whether losses are sums over a window, not means.
         writer: TensorBoard writer, or None.
     """
     columns = (
@@ -50,8 +49,7 @@ def show_progress(
             if isinstance(record, StepInfo):
                 if record.skipped:
                     continue
-                mean = record.loss / record.tokens if sums else record.loss
-                loss += (mean - loss) * (_NEW if loss else 1.0)
+                loss += (record.loss - loss) * (_NEW if loss else 1.0)
                 speed += (record.tokens_per_second - speed) * (_NEW if speed else 1.0)
                 bar.update(
                     task,

@@ -27,8 +27,8 @@ class Settings:
 def parse_value(text: str) -> Any:
     """The value meant by the text after the ``=``.
 
-    >>> parse_value("true"), parse_value("0.5"), parse_value("none"), parse_value("relu")
-    (True, 0.5, None, 'relu')
+    >>> [parse_value(text) for text in ("true", "0.5", "none", "relu")]
+    [True, 0.5, None, 'relu']
     """
     if text.lower() == "none":
         return None

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from throughtime.cli.generate import GenerateOptions, generate_text
 from throughtime.cli.lm_data import Texts, TextSource, encode, load_texts, text_source
+from throughtime.cli.lm_report import write_run_report
 from throughtime.cli.lm_run import (
     Evaluation,
     build_model,
@@ -22,7 +23,6 @@ from throughtime.cli.lm_run import (
     evaluate_tokens,
     summarise,
 )
-from throughtime.cli.lm_report import write_run_report
 from throughtime.cli.progress import show_progress
 from throughtime.cli.settings import parse_value, sort_settings
 from throughtime.data import Vocabulary, build_vocabulary, load_vocabulary, streams
@@ -32,6 +32,7 @@ from throughtime.training import RunFolder, TrainingConfig, train
 from throughtime.training.tensorboard import open_writer
 
 BASELINE_ORDER = 5
+BASELINE_NAME = f"{BASELINE_ORDER}-gram, modified Kneser-Ney"
 # Streams of the held-out text in validation between epochs; the final figures use one.
 VALIDATION_STREAMS = 16
 # Tokens of the held-out text that the sample continues, and how it is drawn.
@@ -172,11 +173,12 @@ def run_training(task: LanguageModelTask, *, tensorboard: bool) -> dict[str, Any
     console = Console()
     parameters = sum(p.numel() for p in task.model.parameters())
     console.print(
-        f"{task.texts.source.title}: {len(task.train_tokens):,} tokens to train on, "
-        f"{len(task.held_out_tokens):,} held out, {len(task.vocabulary):,} different\n"
-        f"{task.model.config.cell} with {parameters:,} parameters, backend "
-        f"{task.model.recurrent.backend_used}, {torch.get_num_threads()} thread(s), "
-        f"run {task.run.path}",
+        f"text    {task.texts.source.title}: {len(task.train_tokens):,} tokens, and "
+        f"{len(task.held_out_tokens):,} held out\n"
+        f"model   {task.model.config.cell}, {parameters:,} parameters, "
+        f"{len(task.vocabulary):,} different tokens\n"
+        f"run     {task.run.path} (backend {task.model.recurrent.backend_used}, "
+        f"{torch.get_num_threads()} threads)",
         highlight=False,
     )
 
@@ -193,8 +195,7 @@ def run_training(task: LanguageModelTask, *, tensorboard: bool) -> dict[str, Any
         validate=validate,
         resume=task.resumed,
     )
-    sums = task.config.loss_reduction == "sum"
-    show_progress(records, console, sums=sums, writer=writer)
+    show_progress(records, console, writer=writer)
     task.run.load_weights(task.model)
     with console.status("measuring on the held-out text"):
         result = evaluate_tokens(task.model, task.held_out_tokens, task.vocabulary)
@@ -206,7 +207,7 @@ def run_training(task: LanguageModelTask, *, tensorboard: bool) -> dict[str, Any
             task.vocabulary.decode(task.held_out_tokens[:SAMPLE_PROMPT]),
             GenerateOptions(length=SAMPLE_LENGTH, temperature=SAMPLE_TEMPERATURE),
         )
-        report = write_run_report(task, result, baseline, sample)
+        report = write_run_report(task, result, baseline, BASELINE_NAME, sample)
     _print_results(console, result, baseline, sample)
     console.print(f"run     {task.run.path}\nreport  {report}", highlight=False)
     return {
@@ -233,7 +234,7 @@ def _print_results(
         table.add_column(name, justify="right")
     for name, row in (
         ("this model", result),
-        (f"{BASELINE_ORDER}-gram, modified Kneser-Ney", baseline),
+        (BASELINE_NAME, baseline),
     ):
         table.add_row(
             name,

@@ -18,6 +18,7 @@ def default_corpus() -> str:
         from pydoc_data.topics import topics
     except ImportError as error:
         raise DataError(
-            "this Python comes without pydoc_data, the built-in corpus; give a text file"
+            "this Python comes without pydoc_data, the built-in corpus; "
+            "give a text file"
         ) from error
     return "\n\n".join(topics[name].strip() for name in sorted(topics)) + "\n"

@@ -53,7 +53,8 @@ def _read(path: Path) -> str:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise DataError(
-            f"{path} is not UTF-8 (byte {error.start} is 0x{content[error.start]:02x}); "
-            f"convert it, for example with: iconv -f latin1 -t utf-8 {path.name}"
+            f"{path} is not UTF-8 (byte {error.start} is "
+            f"0x{content[error.start]:02x}); convert it, for example "
+            f"with: iconv -f latin1 -t utf-8 {path.name}"
         ) from error
     return text.replace("\r\n", "\n").replace("\r", "\n")

@@ -42,8 +42,8 @@ def streams(tokens: Tensor, batch_size: int) -> tuple[Tensor, Tensor]:
     if length < 2:
         raise DataError(
             f"the text has {len(tokens)} tokens, too few for batch_size = {batch_size} "
-            f"streams of at least 2; give {2 * batch_size} tokens or more, or a smaller "
-            "batch_size"
+            f"streams of at least 2; give {2 * batch_size} tokens or more, or a "
+            "smaller batch_size"
         )
     columns = tokens[: length * batch_size].view(batch_size, length).t().contiguous()
     return columns[:-1], columns[1:]

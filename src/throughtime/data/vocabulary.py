@@ -129,5 +129,6 @@ def load_vocabulary(path: str | Path) -> Vocabulary:
         return kinds[values.pop("unit")].load(values)
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise RunError(
-            f"{path} is no vocabulary file, or damaged ({error}); restore it from a copy"
+            f"{path} is no vocabulary file, or damaged ({error}); restore it from "
+            "a copy"
         ) from error

@@ -73,8 +73,10 @@ class Words(Vocabulary):
     def decode(self, indices: Tensor | Sequence[int]) -> str:
         """Words joined by spaces; ``<eos>`` becomes a newline."""
         words = " ".join(self.tokens[i] for i in as_list(indices))
-        return words.replace(f" {END} ", "\n").replace(f" {END}", "\n").replace(
-            f"{END} ", "\n"
+        return (
+            words.replace(f" {END} ", "\n")
+            .replace(f" {END}", "\n")
+            .replace(f"{END} ", "\n")
         )
 
     def missing(self, text: str) -> list[str]:

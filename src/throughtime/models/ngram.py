@@ -3,10 +3,10 @@ r"""An n-gram language model: interpolated modified Kneser-Ney.
     P_n(w | u) = max(c(u w) - D(c(u w)), 0) / c(u ·)  +  γ(u) P_{n-1}(w | u')
     γ(u) = (D_1 N_1(u ·) + D_2 N_2(u ·) + D_3 N_3+(u ·)) / c(u ·)
 
-u' is u without its first token, N_k(u ·) the number of tokens that follow u k times (3+:
-three or more), P_0 = 1/V. At the highest order c counts occurrences; below, it counts the
-different tokens that precede (continuation counts). Per order, with n_k the number of
-n-grams of count k, Y = n_1 / (n_1 + 2 n_2) and D_k = k - (k + 1) Y n_{k+1} / n_k.
+u' is u without its first token, N_k(u ·) the number of tokens that follow u k times
+(3+: three or more), P_0 = 1/V. At the highest order c counts occurrences; below, it
+counts the different tokens that precede (continuation counts). Per order, with n_k the
+number of n-grams of count k, Y = n_1 / (n_1 + 2 n_2) and D_k = k - (k + 1) Y n_{k+1} / n_k.
 Chen and Goodman, "An empirical study of smoothing techniques for language modeling",
 Harvard TR-10-98, 1998.
 """
@@ -173,12 +173,15 @@ class NGramLM:
 
     def _check_fitted(self) -> None:
         if not self._levels:
-            raise InvalidValue("the n-gram model has counted nothing yet; call fit first")
+            raise InvalidValue(
+                "the n-gram model has counted nothing yet; call fit first"
+            )
 
     def _as_array(self, tokens: Tensor) -> Ints:
         if tokens.dim() != 1 or len(tokens) == 0:
             raise InvalidShape(
-                f"tokens must be one sequence (N,), not empty, got {tuple(tokens.shape)}"
+                f"tokens must be one sequence (N,), not empty, got "
+                f"{tuple(tokens.shape)}"
             )
         if not 0 <= int(tokens.min()) <= int(tokens.max()) < self.vocabulary_size:
             raise InvalidValue(
@@ -191,9 +194,9 @@ class NGramLM:
 def discounts(counts: Ints) -> Floats:
     """D_1, D_2, D_3+ from the counts of one order, as (0, D_1, D_2, D_3+).
 
-    Where the text is too small for the formula (some n_k is 0), or it leaves [0, k], D_k
-    is the nearest value in [0.1, k], so that every seen context hands something down and no
-    share is negative.
+    Where the text is too small for the formula (some n_k is 0), or it leaves [0.1, k],
+    D_k is the nearest value in that range: every seen context hands something down, and
+    no share is negative.
     """
     n = [0, *(int((counts == k).sum()) for k in range(1, 5))]
     y = n[1] / (n[1] + 2 * n[2]) if n[1] else 0.5

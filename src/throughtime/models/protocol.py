@@ -9,7 +9,8 @@ from torch import Tensor
 class LanguageModelProtocol(Protocol):
     """P(next token | everything read so far), state in and state out.
 
-    ``state`` is opaque to the caller: a network's hidden state, an n-gram's last tokens.
+    ``state`` is opaque to the caller: a network's hidden state, or an n-gram's last
+    tokens.
     """
 
     @property
@@ -22,7 +23,7 @@ class LanguageModelProtocol(Protocol):
         ...
 
     def next_log_probs(self, tokens: Tensor, state: Any) -> tuple[Tensor, Any]:
-        """Read tokens (T, B): log P(next token) after each, (T, B, V), and new state."""
+        """Read tokens (T, B): log P(next token) after each (T, B, V), and the state."""
         ...
 
     def select_state(self, state: Any, indices: Tensor) -> Any:

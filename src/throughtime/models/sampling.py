@@ -31,7 +31,7 @@ def keep_top_k(log_probs: Tensor, k: int) -> Tensor:
     >>> keep_top_k(torch.log(torch.tensor([0.5, 0.3, 0.2])), 2).exp()
     tensor([0.6250, 0.3750, 0.0000])
     """
-    order = log_probs.argsort(-1, descending=True, stable=True)
+    order = torch.sort(log_probs, dim=-1, descending=True, stable=True).indices
     dropped = order[..., positive_int("top_k", k) :]
     return torch.log_softmax(log_probs.scatter(-1, dropped, -torch.inf), -1)
 
@@ -45,7 +45,7 @@ def keep_top_p(log_probs: Tensor, p: float) -> Tensor:
     tensor([0.6250, 0.3750, 0.0000])
     """
     number("top_p", p, minimum=0, maximum=1, exclude_minimum=True)
-    order = log_probs.argsort(-1, descending=True, stable=True)
+    order = torch.sort(log_probs, dim=-1, descending=True, stable=True).indices
     ranked = log_probs.gather(-1, order).exp()
     # A token stays if those before it have not reached p yet: the first always does.
     before = ranked.cumsum(-1) - ranked

@@ -1,6 +1,6 @@
 """Probabilities of texts under any language model, by the chain rule.
 
-    log P(x_1..x_N | start) = Σ_t log P(x_t | start, x_1..x_{t-1})
+log P(x_1..x_N | start) = Σ_t log P(x_t | start, x_1..x_{t-1})
 """
 
 from dataclasses import dataclass

@@ -2,9 +2,9 @@
 
     L = Σ_t l_t,   ∂L/∂W = Σ_t Σ_{k<=t} ∂l_t/∂h_t ∂h_t/∂h_k ∂⁺h_k/∂W
 
-``BPTT`` keeps the whole inner sum. ``TruncatedBPTT`` cuts it: every ``stride`` steps the
-gradient flows back over the last ``tau`` steps, BPTT(h; h') of Williams and Peng, "An
-efficient gradient-based algorithm for on-line training of recurrent network
+``BPTT`` keeps the whole inner sum. ``TruncatedBPTT`` cuts it: every ``stride`` steps
+the gradient flows back over the last ``tau`` steps, BPTT(h; h') of Williams and Peng,
+"An efficient gradient-based algorithm for on-line training of recurrent network
 trajectories", Neural Computation 2, 1990. The state itself is carried on, detached.
 """
 

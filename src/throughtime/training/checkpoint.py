@@ -59,9 +59,7 @@ def unflatten(tensors: Mapping[str, Tensor], plain: Any) -> Any:
             return tensors[plain[_TENSOR]]
         if _TUPLE in plain:
             return tuple(unflatten(tensors, item) for item in plain[_TUPLE])
-        return {
-            unflatten(tensors, k): unflatten(tensors, v) for k, v in plain[_PAIRS]
-        }
+        return {unflatten(tensors, k): unflatten(tensors, v) for k, v in plain[_PAIRS]}
     return plain
 
 
@@ -107,8 +105,8 @@ def write_atomically(path: Path, content: bytes) -> None:
     except OSError as error:
         temporary.unlink(missing_ok=True)
         raise RunError(
-            f"cannot write {path} ({error.strerror}); the last checkpoint is untouched: "
-            "make room or permit writing there, then continue with --resume"
+            f"cannot write {path} ({error.strerror}); the last checkpoint is "
+            "untouched: make room or permit writing there, then continue with --resume"
         ) from error
 
 

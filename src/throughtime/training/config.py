@@ -86,7 +86,9 @@ class TrainingConfig:
         for name in ("seed", "patience"):
             value = getattr(self, name)
             if not isinstance(value, int) or isinstance(value, bool) or value < 0:
-                raise InvalidType(f"{name} should be an int of at least 0, got {value!r}")
+                raise InvalidType(
+                    f"{name} should be an int of at least 0, got {value!r}"
+                )
         for name, known in (
             ("loss_reduction", REDUCTIONS),
             ("schedule", SCHEDULES),

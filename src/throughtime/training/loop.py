@@ -1,7 +1,7 @@
 """The training loop: forward, backward through time, clip, step, and again.
 
-Everything that decides the result is in ``TrainingState`` and in the checkpoint, so that
-a training stopped at any moment and continued ends with the very same bits.
+Everything that decides the result is in ``TrainingState`` and in the checkpoint, so
+that a training stopped at any moment and continued ends with the very same bits.
 """
 
 import copy
@@ -93,7 +93,6 @@ def train(
     """
     inputs, targets, mask = _check_data(data)
     windows = list(config.method().windows(inputs.size(0)))
-    per_epoch = math.ceil(len(windows) / config.accumulate)
     loss = partial(loss, reduction=config.loss_reduction)
     parameters = [p for p in model.parameters() if p.requires_grad]
     optimizer = build_optimizer(
@@ -141,7 +140,9 @@ def train(
 
     if resume and run is not None:
         run.truncate_metrics(load())
-        if at.stopped == "time_budget" and at.seconds < (config.time_budget or math.inf):
+        if at.stopped == "time_budget" and at.seconds < (
+            config.time_budget or math.inf
+        ):
             at.stopped = ""
     save()
 
@@ -157,8 +158,10 @@ def train(
                     model, inputs, targets, carried, window, loss, mask
                 )
                 (part / len(group)).backward()
-                value += part.item() / len(group)
-                tokens += _count(window, targets, mask)
+                counted = _count(window, targets, mask)
+                scale = max(counted, 1) if config.loss_reduction == "sum" else 1
+                value += part.item() / scale / len(group)
+                tokens += counted
             norm = global_norm(p.grad for p in parameters if p.grad is not None).item()
             good = math.isfinite(value) and math.isfinite(norm)
             if good:
@@ -234,8 +237,8 @@ def train(
                 EventInfo(
                     at.step,
                     "time_budget",
-                    f"the time budget of {config.time_budget:g} s ended the training in "
-                    f"epoch {at.epoch + 1}",
+                    f"the time budget of {config.time_budget:g} s ended the training "
+                    f"in epoch {at.epoch + 1}",
                 )
             )
         else:
@@ -288,10 +291,11 @@ def train(
 def _check_data(data: tuple[Tensor, ...]) -> tuple[Tensor, Tensor, Tensor | None]:
     if len(data) not in (2, 3):
         raise InvalidShape(
-            f"data must be (inputs, targets) or (inputs, targets, mask), got {len(data)} "
-            "parts"
+            f"data must be (inputs, targets) or (inputs, targets, mask), got "
+            f"{len(data)} parts"
         )
-    inputs, targets, mask = (*data, None)[:3]
+    inputs, targets = data[:2]
+    mask = data[2] if len(data) == 3 else None
     for name, part in (("targets", targets), ("mask", mask)):
         if part is not None and part.shape[:2] != inputs.shape[:2]:
             raise InvalidShape(

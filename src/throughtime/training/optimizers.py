@@ -12,7 +12,7 @@ from throughtime.errors import InvalidValue, unknown_name
 # They need a closure or sparse gradients, which the training loop does not give.
 _OTHERS = ("LBFGS", "SparseAdam", "Optimizer")
 
-OPTIMIZERS: dict[str, type[torch.optim.Optimizer]] = {
+OPTIMIZERS: dict[str, Any] = {
     name.lower(): kind
     for name, kind in sorted(vars(torch.optim).items())
     if isinstance(kind, type)
@@ -39,7 +39,9 @@ def build_optimizer(
     key = name.lower()
     if key not in OPTIMIZERS:
         raise unknown_name("optimizer", name, OPTIMIZERS)
-    known = [n for n in signature(OPTIMIZERS[key]).parameters if n not in ("params", "lr")]
+    known = [
+        n for n in signature(OPTIMIZERS[key]).parameters if n not in ("params", "lr")
+    ]
     for option in options or {}:
         if option not in known:
             raise unknown_name(f"option of optimizer {key!r}", option, known)

@@ -13,7 +13,7 @@ class StepInfo:
         step: updates so far.
         epoch: epoch it belongs to, from 1.
         fraction: share of all epochs that is done, in [0, 1].
-        loss: mean or sum over the window, as configured, in nats.
+        loss: per target that counts, whatever the reduction, in nats.
         grad_norm: joint norm of the gradient before clipping.
         clipped: whether clipping by norm changed it.
         skipped: whether loss or gradient was not finite, so that nothing was updated.

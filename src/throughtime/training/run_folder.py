@@ -1,12 +1,12 @@
 """One folder per run.
 
-    config.json        what was trained, on what, how; "format": 1
-    vocabulary.json    tokens, for text
-    model.safetensors  the best weights by validation so far
-    state.safetensors  everything needed to go on: running weights, optimiser, schedule,
-                       generator, position, carried state
-    metrics.jsonl      one JSON object per line
-    report.html        written at the end
+config.json        what was trained, on what, how; "format": 1
+vocabulary.json    tokens, for text
+model.safetensors  the best weights by validation so far
+state.safetensors  everything needed to go on: running weights, optimiser, schedule,
+                   generator, position, carried state
+metrics.jsonl      one JSON object per line
+report.html        written at the end
 """
 
 import json
@@ -54,8 +54,8 @@ class RunFolder:
             )
         if path.exists() and not (path / "config.json").is_file():
             raise RunError(
-                f"{path} exists and is no run folder, so --overwrite does not touch it; "
-                "choose another --out"
+                f"{path} exists and is no run folder, so --overwrite does not touch "
+                "it; choose another --out"
             )
         parent = path.absolute().parent
         while not parent.exists():
@@ -124,8 +124,8 @@ class RunFolder:
         file = path / "config.json"
         if not file.is_file():
             raise RunError(
-                f"{path} is no run folder (it has no config.json); give the folder that "
-                "a training made, as runs/lm-..."
+                f"{path} is no run folder (it has no config.json); give the folder "
+                "that a training made, as runs/lm-..."
             )
         try:
             config = json.loads(file.read_text(encoding="utf-8"))

@@ -31,7 +31,9 @@ def build_schedule(
             optimizer, factor=decay, patience=patience, threshold=0.0, eps=0.0
         )
     if name == "after_epoch":
-        return LambdaLR(optimizer, lambda epoch: decay ** max(0, epoch + 1 - decay_after))
+        return LambdaLR(
+            optimizer, lambda epoch: decay ** max(0, epoch + 1 - decay_after)
+        )
     if name == "constant":
         return LambdaLR(optimizer, lambda epoch: 1.0)
     raise unknown_name("schedule", name, SCHEDULES)

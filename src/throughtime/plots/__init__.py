@@ -1,0 +1,8 @@
+"""Draw results; each function takes results and returns a figure."""
+
+from throughtime.plots.curves import training_curves as training_curves
+from throughtime.plots.gradient_flow import (
+    gradient_norm_against_lag as gradient_norm_against_lag,
+)
+from throughtime.plots.spectrum import eigenvalues as eigenvalues
+from throughtime.plots.theme import to_svg as to_svg
