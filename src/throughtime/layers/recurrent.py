@@ -9,7 +9,8 @@ from torch.nn.utils.rnn import PackedSequence
 
 from throughtime.cells import Cell
 from throughtime.checks import boolean, probability
-from throughtime.errors import InvalidShape, InvalidType, InvalidValue
+from throughtime.errors import InvalidShape, InvalidValue
+from throughtime.layers import door
 from throughtime.layers import dropout as drops
 from throughtime.layers.ragged import (
     repack,
@@ -278,8 +279,11 @@ class Recurrent(nn.Module):
         steps, batch = x.shape[:2]
         valid = valid_steps(lengths, steps, batch, x.device)
         reset = reset_mask(reset, steps, batch, x.device)
-        before = self.initial_state(batch) if state is None else state
-        self.check_state(before, batch)
+        before = (
+            self.initial_state(batch)
+            if state is None
+            else door.as_state(state, self.cells, batch)
+        )
         if perturbation is not None and len(perturbation) != len(self.cells):
             raise InvalidShape(
                 f"perturbation must have {len(self.cells)} entries, one per layer and "
@@ -339,51 +343,9 @@ class Recurrent(nn.Module):
             drops.zoneout(cell, x, self.zoneout, self.training),
         )
 
-    # ---- checks at the door
-
     def check_input(self, x: Any) -> None:
         """Raise if ``x`` is not a sequence this layer can read."""
-        if not isinstance(x, Tensor):
-            raise InvalidType(
-                f"x should be a Tensor or a PackedSequence, got {type(x).__name__}"
-            )
-        weight = self.weights(0)["weight_ih"]
-        if x.dtype != weight.dtype and not torch.is_autocast_enabled(x.device.type):
-            raise InvalidValue(
-                f"RNN input dtype ({x.dtype}) does not match weight dtype "
-                f"({weight.dtype}). Convert input: input.to({weight.dtype}), or "
-                f"convert model: model.to({x.dtype})"
-            )
-        if x.dim() not in (2, 3):
-            raise InvalidShape(
-                f"x must have 3 dimensions, (T, B, I) or (B, T, I) if batch_first, or "
-                f"2 if unbatched, got {x.dim()}"
-            )
-        if x.size(-1) != self.input_size:
-            raise InvalidShape(
-                f"input.size(-1) must be equal to input_size. Expected "
-                f"{self.input_size}, got {x.size(-1)}"
-            )
-
-    def check_state(self, state: Any, batch: int) -> None:
-        """Raise if ``state`` does not fit the stack and the batch."""
-        if not isinstance(state, (tuple, list)) or len(state) != len(self.cells):
-            got = (
-                len(state) if isinstance(state, (tuple, list)) else type(state).__name__
-            )
-            raise InvalidShape(
-                f"state must be a tuple of {len(self.cells)} cell states, one per "
-                f"layer and direction, got {got}; use initial_state(batch_size)"
-            )
-        for index, (cell, part) in enumerate(zip(self.cells, state, strict=True)):
-            for field, size in cell.state_sizes.items():
-                value = getattr(part, field, None)
-                if not isinstance(value, Tensor) or value.shape != (batch, size):
-                    got = tuple(value.shape) if isinstance(value, Tensor) else value
-                    raise InvalidShape(
-                        f"state[{index}].{field} must have shape ({batch}, {size}), "
-                        f"got {got}"
-                    )
+        door.check_input(x, self.input_size, self.weights(0)["weight_ih"])
 
     def extra_repr(self) -> str:
         """The first cell and the structure."""

@@ -6,7 +6,7 @@ r"""An n-gram language model: interpolated modified Kneser-Ney.
 u' is u without its first token, N_k(u ·) the number of tokens that follow u k times
 (3+: three or more), P_0 = 1/V. At the highest order c counts occurrences; below, it
 counts the different tokens that precede (continuation counts). Per order, with n_k the
-number of n-grams of count k, Y = n_1 / (n_1 + 2 n_2) and D_k = k - (k + 1) Y n_{k+1} / n_k.
+number of n-grams of count k: Y = n_1 / (n_1 + 2 n_2), D_k = k - (k + 1) Y n_{k+1} / n_k.
 Chen and Goodman, "An empirical study of smoothing techniques for language modeling",
 Harvard TR-10-98, 1998.
 """

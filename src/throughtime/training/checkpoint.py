@@ -25,9 +25,9 @@ _TENSOR, _TUPLE, _PAIRS = "__tensor__", "__tuple__", "__pairs__"
 def flatten(value: Any) -> tuple[dict[str, Tensor], Any]:
     """Split nested dicts, lists, tuples and plain values from their tensors.
 
-    >>> tensors, plain = flatten({"step": 3, "w": torch.ones(2)})
-    >>> list(tensors), plain["step"]
-    (['0'], 3)
+    >>> tensors, plain = flatten([3, torch.ones(2)])
+    >>> tensors, plain
+    ({'0': tensor([1., 1.])}, [3, {'__tensor__': '0'}])
     """
     tensors: dict[str, Tensor] = {}
 

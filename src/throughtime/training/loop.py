@@ -29,11 +29,7 @@ from throughtime.training.records import (
     to_json,
 )
 from throughtime.training.run_folder import RunFolder, copy_weights, random_state
-from throughtime.training.schedules import (
-    build_schedule,
-    scale_learning_rate,
-    step_schedule,
-)
+from throughtime.training.schedules import Scale, next_scale
 
 # So many updates in a row without a finite loss and gradient, and training goes back.
 BAD_UPDATES = 5
@@ -43,7 +39,23 @@ MOST_RETURNS = 10
 
 @dataclass
 class TrainingState:
-    """Where a training stands. ``carried`` is the network's state between windows."""
+    """Where a training stands.
+
+    Attributes:
+        step: updates so far.
+        epoch: epochs done.
+        window: first window that is not done in this epoch.
+        carried: the network's state before it.
+        seconds: training time.
+        best: lowest validation loss.
+        bad_epochs: epochs since then.
+        bad_updates: updates in a row that were not finite.
+        skipped: all that were not finite.
+        returns: times training went back to its last checkpoint.
+        factor: what halving left of the learning rate.
+        schedule: what the schedule made of it.
+        stopped: why training ended before its last epoch.
+    """
 
     step: int = 0
     epoch: int = 0
@@ -56,6 +68,7 @@ class TrainingState:
     skipped: int = 0
     returns: int = 0
     factor: float = 1.0
+    schedule: Scale = Scale()
     stopped: str = ""
 
 
@@ -98,13 +111,6 @@ def train(
     optimizer = build_optimizer(
         config.optimizer, parameters, config.learning_rate, config.optimizer_options
     )
-    schedule = build_schedule(
-        config.schedule,
-        optimizer,
-        decay=config.decay,
-        decay_after=config.decay_after,
-        patience=config.patience,
-    )
     at = TrainingState()
     memory: dict[str, Any] = {}  # checkpoint and best weights, if there is no run
 
@@ -113,7 +119,6 @@ def train(
         state = {
             "weights": model.state_dict(),
             "optimizer": optimizer.state_dict(),
-            "schedule": schedule.state_dict(),
             "random": random_state(),
             "progress": vars(at).copy(),
         }
@@ -129,8 +134,8 @@ def train(
         torch.set_rng_state(state["random"])
         if "progress" in state:
             optimizer.load_state_dict(copy.deepcopy(state["optimizer"]))
-            schedule.load_state_dict(state["schedule"])
             at = TrainingState(**state["progress"])
+            at.schedule = Scale(*at.schedule)
         return state.get("metrics_size", 0)
 
     def report(record: Record) -> Record:
@@ -150,6 +155,9 @@ def train(
         model.train()
         while at.window < len(windows):
             start = time.perf_counter()
+            rate = config.learning_rate * at.factor * at.schedule.scale
+            for parameter_group in optimizer.param_groups:
+                parameter_group["lr"] = rate
             group = windows[at.window : at.window + config.accumulate]
             optimizer.zero_grad(set_to_none=True)
             value, carried, tokens = 0.0, at.carried, 0
@@ -187,7 +195,7 @@ def train(
                 grad_norm=norm,
                 clipped=good and config.max_norm is not None and norm > config.max_norm,
                 skipped=not good,
-                learning_rate=optimizer.param_groups[0]["lr"],
+                learning_rate=rate,
                 tokens=tokens,
                 tokens_per_second=tokens / seconds,
                 seconds=at.seconds,
@@ -214,7 +222,6 @@ def train(
                         "that are not finite"
                     )
                 load()
-                scale_learning_rate(optimizer, schedule, factor / at.factor)
                 at.factor, at.skipped, at.returns = factor, skipped, returns
                 yield report(
                     EventInfo(
@@ -222,7 +229,7 @@ def train(
                         "restored",
                         f"{BAD_UPDATES} updates in a row were not finite: back to the "
                         f"checkpoint of update {at.step}, learning rate halved to "
-                        f"{optimizer.param_groups[0]['lr']:g}",
+                        f"{config.learning_rate * factor * at.schedule.scale:g}",
                     )
                 )
                 continue
@@ -243,27 +250,33 @@ def train(
             )
         else:
             at.epoch, at.window, at.carried = at.epoch + 1, 0, None
-        if validate is not None:
-            held_out = validate(model)
-            improved = held_out < at.best
-            at.best = min(at.best, held_out)
-            at.bad_epochs = 0 if improved else at.bad_epochs + 1
-            if not at.stopped:
-                step_schedule(schedule, held_out)
+        held_out = None if validate is None else validate(model)
+        # Without validation every epoch counts as the best so far.
+        improved = held_out is None or held_out < at.best
+        at.best = at.best if held_out is None else min(at.best, held_out)
+        at.bad_epochs = 0 if improved else at.bad_epochs + 1
+        if not at.stopped:
+            at.schedule = next_scale(
+                config.schedule,
+                at.schedule,
+                epochs_done=at.epoch,
+                improved=improved,
+                decay=config.decay,
+                decay_after=config.decay_after,
+                patience=config.patience,
+            )
+        if held_out is not None:
             yield report(
                 ValidationInfo(
                     step=at.step,
-                    epoch=at.epoch,
+                    epoch=at.epoch + bool(at.stopped),
                     loss=held_out,
                     best=at.best,
                     improved=improved,
-                    learning_rate=optimizer.param_groups[0]["lr"],
+                    learning_rate=config.learning_rate * at.factor * at.schedule.scale,
                     seconds=at.seconds,
                 )
             )
-        else:
-            improved = True
-            step_schedule(schedule, None)
         if improved:
             if run is None:
                 memory = {**memory, "best": copy.deepcopy(model.state_dict())}

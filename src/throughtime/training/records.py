@@ -42,7 +42,7 @@ class ValidationInfo:
 
     Attributes:
         step: updates so far.
-        epoch: epochs done, from 1.
+        epoch: the epoch it ended, from 1.
         loss: in nats per token.
         best: the lowest so far.
         improved: whether this is it.

@@ -1,58 +1,70 @@
-"""Learning-rate schedules, on torch's own schedulers.
+"""Learning-rate schedules: from one epoch to the next, state in and state out.
 
 ``constant``
     the learning rate as given;
 ``plateau``
     times ``decay`` when the validation loss has not improved for more than ``patience``
-    epochs (pytorch/examples: decay 0.25, patience 0);
+    epochs (the word language model of pytorch/examples: decay 0.25, patience 0);
 ``after_epoch``
-    times ``decay`` for every epoch after epoch ``decay_after`` (Zaremba, Sutskever
-    and Vinyals, arXiv 1409.2329: decay 0.5, after epoch 4).
+    times ``decay`` for every epoch after epoch ``decay_after`` (Zaremba, Sutskever and
+    Vinyals, arXiv 1409.2329: decay 0.5, after epoch 4).
 """
 
-from torch.optim import Optimizer
-from torch.optim.lr_scheduler import LambdaLR, LRScheduler, ReduceLROnPlateau
+from typing import NamedTuple
 
 from throughtime.errors import unknown_name
 
 SCHEDULES = ("constant", "plateau", "after_epoch")
 
 
-def build_schedule(
-    name: str, optimizer: Optimizer, *, decay: float, decay_after: int, patience: int
-) -> LRScheduler:
-    """The scheduler called ``name``; step it once per epoch with the validation loss.
+class Scale(NamedTuple):
+    """Where a schedule stands.
+
+    scale: factor on the learning rate.
+    stalled: epochs without improvement since the last decay.
+    """
+
+    scale: float = 1.0
+    stalled: int = 0
+
+
+def next_scale(
+    schedule: str,
+    now: Scale,
+    *,
+    epochs_done: int,
+    improved: bool,
+    decay: float,
+    decay_after: int,
+    patience: int,
+) -> Scale:
+    """The scale of the next epoch.
+
+    Args:
+        schedule: one of ``SCHEDULES``.
+        now: the scale of the epoch that ended.
+        epochs_done: epochs that ended, this one included.
+        improved: whether its validation loss is the lowest so far.
+        decay: factor of one decay.
+        decay_after: last epoch that ``after_epoch`` leaves alone.
+        patience: epochs without improvement that ``plateau`` forgives.
 
     Raises:
-        InvalidValue: unknown name; the message lists the known ones.
+        InvalidValue: unknown schedule; the message lists the known ones.
+
+    >>> options = dict(improved=False, decay=0.5, decay_after=1, patience=0)
+    >>> next_scale("plateau", Scale(), epochs_done=1, **options)
+    Scale(scale=0.5, stalled=0)
+    >>> next_scale("after_epoch", Scale(), epochs_done=2, **options)
+    Scale(scale=0.25, stalled=0)
     """
-    if name == "plateau":
-        return ReduceLROnPlateau(
-            optimizer, factor=decay, patience=patience, threshold=0.0, eps=0.0
-        )
-    if name == "after_epoch":
-        return LambdaLR(
-            optimizer, lambda epoch: decay ** max(0, epoch + 1 - decay_after)
-        )
-    if name == "constant":
-        return LambdaLR(optimizer, lambda epoch: 1.0)
-    raise unknown_name("schedule", name, SCHEDULES)
-
-
-def step_schedule(schedule: LRScheduler, held_out: float | None) -> None:
-    """Tell the schedule that an epoch is over, with its validation loss."""
-    if not isinstance(schedule, ReduceLROnPlateau):
-        schedule.step()
-    elif held_out is not None:
-        schedule.step(held_out)
-
-
-def scale_learning_rate(
-    optimizer: Optimizer, schedule: LRScheduler, factor: float
-) -> None:
-    """Multiply the learning rate, and what the schedule starts from, by ``factor``."""
-    for group in optimizer.param_groups:
-        group["lr"] *= factor
-        group["initial_lr"] = group.get("initial_lr", group["lr"]) * factor
-    if not isinstance(schedule, ReduceLROnPlateau):
-        schedule.base_lrs = [rate * factor for rate in schedule.base_lrs]
+    if schedule == "constant":
+        return now
+    if schedule == "after_epoch":
+        return Scale(decay ** max(0, epochs_done + 1 - decay_after))
+    if schedule == "plateau":
+        stalled = 0 if improved else now.stalled + 1
+        if stalled > patience:
+            return Scale(now.scale * decay)
+        return Scale(now.scale, stalled)
+    raise unknown_name("schedule", schedule, SCHEDULES)
