@@ -29,9 +29,9 @@ class NPRNN(Elman):
         InvalidType: a size is no int.
         InvalidValue: a size is not positive.
 
-    >>> cell = NPRNN(3, 4)
-    >>> round(float(torch.linalg.eigvalsh(cell.get_parameter("weight_hh"))[-1]), 5)
-    1.0
+    >>> weight_hh = NPRNN(3, 4).weights()["weight_hh"].detach()
+    >>> torch.linalg.eigvalsh(weight_hh)[-1]
+    tensor(1.0000)
     """
 
     name = "np_rnn"

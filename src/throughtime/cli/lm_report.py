@@ -38,12 +38,13 @@ def write_run_report(
     records = task.run.metrics()
     flows = measure_flow(task.model, task.held_out_tokens)
     spectra = recurrent_spectra(task.model)
+    unit = {"char": "character", "bpe": "subword"}.get(task.vocabulary.unit, "word")
     better = "below" if result.perplexity < baseline.perplexity else "above"
     report = Report(
         title=f"Language model of {task.texts.source.title}",
         outcome=(
-            f"A {task.model.config.cell} model predicts the held-out text with "
-            f"perplexity {result.perplexity:.3f} per {task.vocabulary.unit}, {better} "
+            f"The {task.model.config.cell} model predicts the held-out text with "
+            f"perplexity {result.perplexity:.3f} per {unit}, {better} "
             f"the {baseline_name} at {baseline.perplexity:.3f}."
         ),
         sections=(

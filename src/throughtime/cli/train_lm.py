@@ -173,7 +173,8 @@ def run_training(task: LanguageModelTask, *, tensorboard: bool) -> dict[str, Any
     console = Console()
     parameters = sum(p.numel() for p in task.model.parameters())
     console.print(
-        f"text    {task.texts.source.title}: {len(task.train_tokens):,} tokens, and "
+        f"text    {task.texts.source.title}\n"
+        f"tokens  {len(task.train_tokens):,} to train on, "
         f"{len(task.held_out_tokens):,} held out\n"
         f"model   {task.model.config.cell}, {parameters:,} parameters, "
         f"{len(task.vocabulary):,} different tokens\n"

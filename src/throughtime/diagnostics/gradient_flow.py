@@ -78,9 +78,10 @@ class GradientFlow:
         """``vanishing``, ``healthy`` or ``exploding``, by ``rate``."""
         if not bool(torch.isfinite(self.norms).all()):
             return "exploding"
-        if len(self.by_lag) < 2 or self.rate < VANISHING_RATE:
+        rate = self.rate
+        if math.isnan(rate) or rate < VANISHING_RATE:  # nan: nothing beyond lag 0
             return "vanishing"
-        return "exploding" if self.rate > EXPLODING_RATE else "healthy"
+        return "exploding" if rate > EXPLODING_RATE else "healthy"
 
 
 def gradient_flow(

@@ -5,8 +5,9 @@ from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
-from throughtime.plots.theme import line_style, new_figure, styled
+from throughtime.plots.theme import add_legend, line_style, new_figure, styled
 
 # More points than this are averaged in groups; a screen shows no more.
 MOST_POINTS = 400
@@ -50,11 +51,12 @@ def training_curves(
             axes.set_ylim(low - 0.05 * (high - low), high + 0.1 * (high - low) + 1e-9)
         right = axes.secondary_yaxis("right", functions=(np.exp, _log))
         right.set_ylabel("perplexity")
-        figure.legend(loc="outside upper center", ncols=3)
+        right.yaxis.set_major_locator(MaxNLocator(5))
+        add_legend(figure, loc="outside upper center", ncols=3)
     return figure
 
 
-def _log(perplexity: np.ndarray) -> np.ndarray:
+def _log(perplexity: Any) -> Any:
     # matplotlib also asks for perplexities that it never shows, such as 0.
     return np.log(np.maximum(perplexity, 1e-9))
 

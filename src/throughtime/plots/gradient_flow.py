@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from matplotlib.figure import Figure
 
 from throughtime.diagnostics import GradientFlow
-from throughtime.plots.theme import line_style, new_figure, styled
+from throughtime.plots.theme import add_legend, line_style, new_figure, styled
 
 
 def gradient_norm_against_lag(
@@ -33,5 +33,5 @@ def gradient_norm_against_lag(
         axes.set_xlabel("lag k (steps back from the loss)")
         axes.set_ylabel("‖∂L/∂h$_{T-k}$‖ / ‖∂L/∂h$_{T}$‖")
         axes.axhline(0.01, color="gray", linewidth=0.8, linestyle=":")
-        figure.legend(loc="outside upper center", ncols=2)
+        add_legend(figure, loc="outside upper center", ncols=2)
     return figure

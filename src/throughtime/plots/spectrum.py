@@ -6,7 +6,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Circle
 
 from throughtime.init import Spectrum
-from throughtime.plots.theme import colours, new_figure, styled
+from throughtime.plots.theme import add_legend, colours, new_figure, styled
 
 _MARKERS = ("o", "s", "^", "D", "v", "x")
 
@@ -19,7 +19,7 @@ def eigenvalues(spectra: Mapping[str, Spectrum], *, dark: bool = False) -> Figur
         dark: for a dark page.
     """
     with styled(dark):
-        figure = new_figure(5.2, 4.6)
+        figure = new_figure(7.0, 4.4)
         axes = figure.add_subplot(aspect="equal")
         palette = colours(dark)
         for index, (name, spectrum) in enumerate(spectra.items()):
@@ -39,5 +39,5 @@ def eigenvalues(spectra: Mapping[str, Spectrum], *, dark: bool = False) -> Figur
         axes.set_ylim(-reach, reach)
         axes.set_xlabel("real part")
         axes.set_ylabel("imaginary part")
-        figure.legend(loc="outside right upper")
+        add_legend(figure, loc="outside right upper", markerscale=2)
     return figure

@@ -65,6 +65,12 @@ def new_figure(width: float = 7.0, height: float = 3.6) -> Figure:
     return figure
 
 
+def add_legend(figure: Figure, **options: Any) -> None:
+    """A legend beside the axes, if anything in them has a name."""
+    if any(axes.get_legend_handles_labels()[0] for axes in figure.axes):
+        figure.legend(**options)
+
+
 def to_svg(figure: Figure, *, dark: bool = False) -> str:
     """The figure as an SVG element, for a page of that theme."""
     buffer = StringIO()

@@ -1,0 +1,161 @@
+"""Scores, sampling and beam search against counts by hand."""
+
+import itertools
+import math
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.models.toy import TABLE, Markov
+from throughtime.data import evaluation_streams
+from throughtime.errors import InvalidShape, InvalidValue
+from throughtime.models import (
+    LanguageModelProtocol,
+    beam_search,
+    evaluate,
+    generate,
+    log_prob,
+    next_distribution,
+)
+from throughtime.models.sampling import apply_temperature, keep_top_k, keep_top_p
+
+MODEL = Markov(TABLE)
+START = torch.tensor([0])
+
+
+def test_toy_meets_the_protocol():
+    assert isinstance(MODEL, LanguageModelProtocol)
+
+
+def test_chain_rule():
+    tokens = torch.tensor([[1, 2], [0, 2]])
+    want = [math.log(0.6 * 0.5), math.log(0.3 * 0.6)]
+    assert log_prob(MODEL, tokens, start=0).tolist() == pytest.approx(want, abs=1e-12)
+    longer = log_prob(MODEL, tokens, start=torch.tensor([2, 1]))
+    want = [math.log(0.25 * 0.5), math.log(0.25 * 0.6)]
+    assert longer.tolist() == pytest.approx(want, abs=1e-12)
+    every = torch.tensor(list(itertools.product(range(3), repeat=3))).t()
+    assert log_prob(MODEL, every, start=1).exp().sum().item() == pytest.approx(1)
+    with pytest.raises(InvalidShape, match="start is empty"):
+        log_prob(MODEL, tokens, start=torch.tensor([]))
+
+
+def test_next_distribution():
+    got = next_distribution(MODEL, torch.tensor([0, 2])).tolist()
+    assert got == pytest.approx(TABLE[2], abs=1e-12)
+
+
+@pytest.mark.parametrize(("streams", "chunk"), [(1, 256), (3, 2), (4, 1)])
+def test_evaluation_is_the_sum_over_pairs(streams, chunk):
+    tokens = torch.tensor([0, 1, 1, 2, 0, 2, 2, 1, 0])
+    score = evaluate(MODEL, *evaluation_streams(tokens, streams), chunk=chunk)
+    pairs = zip(tokens[:-1].tolist(), tokens[1:].tolist(), strict=True)
+    nats = -sum(math.log(TABLE[a][b]) for a, b in pairs)
+    assert score.nats == pytest.approx(nats, abs=1e-12)
+    assert score.tokens == 8
+    assert score.perplexity == pytest.approx(math.exp(nats / 8), rel=1e-12)
+
+
+def test_temperature_closed_form():
+    p = torch.tensor([0.7, 0.2, 0.1], dtype=torch.float64)
+    for t in (0.25, 1.0, 3.0):
+        want = p ** (1 / t) / (p ** (1 / t)).sum()
+        torch.testing.assert_close(apply_temperature(p.log(), t).exp(), want)
+    with pytest.raises(InvalidValue, match="temperature should be a number in range"):
+        apply_temperature(p.log(), 0)
+
+
+@given(st.lists(st.floats(0.01, 1), min_size=2, max_size=8), st.floats(0.01, 1))
+def test_top_p_is_the_smallest_set(weights, p):
+    probs = torch.tensor(weights, dtype=torch.float64)
+    probs = probs / probs.sum()
+    kept = keep_top_p(probs.log(), p).exp()
+    chosen = kept > 0
+    mass = probs[chosen].sum().item()
+    assert mass >= p - 1e-9
+    # Without its least likely member the set would miss p.
+    assert mass - probs[chosen].min().item() < p + 1e-9
+    assert not (~chosen).any() or probs[chosen].min() >= probs[~chosen].max()
+    torch.testing.assert_close(kept[chosen], probs[chosen] / mass)
+
+
+def test_top_k_and_ties():
+    flat = torch.full((4,), 0.25, dtype=torch.float64).log()
+    assert keep_top_k(flat, 2).exp().tolist() == [0.5, 0.5, 0, 0]
+    assert keep_top_k(flat, 9).exp().tolist() == pytest.approx([0.25] * 4)
+    assert keep_top_p(flat, 0.01).exp().tolist() == [1, 0, 0, 0]
+
+
+def test_frequencies_of_draws():
+    """20,000 draws, each share within 4 standard errors of its probability."""
+    generator = torch.Generator().manual_seed(0)
+    tokens = generate(MODEL, START, 20_000, generator=generator)
+    before = torch.cat([START, tokens[:-1]])
+    for a in range(3):
+        after = tokens[before == a]
+        for b in range(3):
+            p, n = TABLE[a][b], len(after)
+            share = (after == b).double().mean().item()
+            assert abs(share - p) < 4 * math.sqrt(p * (1 - p) / n)
+
+
+def test_same_seed_same_text():
+    texts = [
+        generate(MODEL, START, 50, generator=torch.Generator().manual_seed(s)).tolist()
+        for s in (1, 1, 2)
+    ]
+    assert texts[0] == texts[1] != texts[2]
+
+
+def test_greedy_is_the_argmax_and_the_limit_of_temperature():
+    assert generate(MODEL, START, 4, method="greedy").tolist() == [1, 0, 1, 0]
+    assert generate(MODEL, START, 4, temperature=0).tolist() == [1, 0, 1, 0]
+    assert generate(MODEL, START, 4, top_k=1).tolist() == [1, 0, 1, 0]
+    assert generate(MODEL, START, 2, method="greedy", banned=[1]).tolist() == [2, 2]
+
+
+def test_exhaustive_beam_finds_everything():
+    found = beam_search(MODEL, START, 3, beam_size=27)
+    assert len(found) == 27
+    every = list(itertools.product(range(3), repeat=3))
+    scores = {
+        text: math.log(
+            math.prod(TABLE[a][b] for a, b in itertools.pairwise((0, *text)))
+        )
+        for text in every
+    }
+    for hypothesis in found:
+        want = scores[tuple(hypothesis.tokens.tolist())]
+        assert hypothesis.log_prob == pytest.approx(want, abs=1e-12)
+    ranked = sorted(scores.values(), reverse=True)
+    assert [h.log_prob for h in found] == pytest.approx(ranked, abs=1e-12)
+
+
+def test_beam_of_one_is_greedy():
+    (only,) = beam_search(MODEL, START, 4, beam_size=1)
+    assert only.tokens.tolist() == [1, 0, 1, 0]
+
+
+def test_beam_ends_at_the_end_token():
+    best = beam_search(MODEL, START, 5, beam_size=9, end_index=2)
+    assert all(2 not in h.tokens[:-1].tolist() for h in best)
+    single = [h for h in best if h.tokens.tolist() == [2]]
+    assert single[0].log_prob == pytest.approx(math.log(0.3))
+    ranked = beam_search(MODEL, START, 5, beam_size=9, end_index=2, length_penalty=1.0)
+    for h in ranked:
+        assert h.score == pytest.approx(h.log_prob / len(h.tokens))
+
+
+def test_errors():
+    with pytest.raises(InvalidValue, match="unknown method 'best': known are sample"):
+        generate(MODEL, START, 1, method="best")
+    with pytest.raises(InvalidShape, match="prompt must be tokens"):
+        generate(MODEL, torch.zeros(0, dtype=torch.long), 1)
+    with pytest.raises(InvalidValue, match="every token is banned"):
+        generate(MODEL, START, 1, banned=[0, 1, 2])
+    with pytest.raises(InvalidValue, match="top_p should be a number in range"):
+        generate(MODEL, START, 1, top_p=1.5)
+    with pytest.raises(InvalidValue, match="beam_size must be greater than zero"):
+        beam_search(MODEL, START, 1, beam_size=0)

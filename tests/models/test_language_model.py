@@ -1,0 +1,153 @@
+"""The recurrent language model against its equations written out."""
+
+import itertools
+
+import pytest
+import torch
+from torch.nn import functional as F
+
+from throughtime.cells import CELLS
+from throughtime.errors import InvalidType, InvalidValue
+from throughtime.models import (
+    LanguageModel,
+    LanguageModelConfig,
+    LanguageModelProtocol,
+    evaluate,
+    log_prob,
+)
+
+
+def model(**options):
+    torch.manual_seed(0)
+    config = LanguageModelConfig(**{"hidden_size": 6, **options})
+    return LanguageModel(5, config).double()
+
+
+def tokens(steps=4, batch=3):
+    generator = torch.Generator().manual_seed(1)
+    return torch.randint(5, (steps, batch), generator=generator)
+
+
+def test_equations_of_the_sigmoid_model():
+    """h = σ(W_h h + W_e e + b_1), ŷ = softmax(U h + b_2), e = E x (Mikolov, 2010)."""
+    lm = model(cell="elman", cell_options={"nonlinearity": "sigmoid"})
+    w = {name: p.detach() for name, p in lm.named_parameters()}
+    x = tokens()
+    h = torch.zeros(3, 6, dtype=torch.float64)
+    for t in range(4):
+        e = F.one_hot(x[t], 5).double() @ w["embedding_weight"]
+        h = torch.sigmoid(
+            e @ w["recurrent.weight_ih_l0"].T
+            + w["recurrent.bias_ih_l0"]
+            + h @ w["recurrent.weight_hh_l0"].T
+            + w["recurrent.bias_hh_l0"]
+        )
+        want = h @ w["output_weight"].T + w["output_bias"]
+        torch.testing.assert_close(lm(x)[0][t], want, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_every_cell_is_a_language_model(cell):
+    lm = model(cell=cell, num_layers=2)
+    assert isinstance(lm, LanguageModelProtocol)
+    log_probs, state = lm.next_log_probs(tokens(), lm.initial_state(3))
+    torch.testing.assert_close(
+        log_probs.exp().sum(-1), torch.ones(4, 3, dtype=torch.float64)
+    )
+    one = lm.select_state(state, torch.tensor([2]))
+    torch.testing.assert_close(one[1].h, state[1].h[2:])
+    every = torch.tensor(list(itertools.product(range(5), repeat=2))).t()
+    assert log_prob(lm, every, start=0).exp().sum().item() == pytest.approx(
+        1, abs=1e-12
+    )
+
+
+def test_carried_state_equals_the_whole():
+    lm = model(num_layers=2)
+    x = tokens(9)
+    whole, _ = lm(x)
+    first, state = lm(x[:4])
+    second, _ = lm(x[4:], state)
+    torch.testing.assert_close(torch.cat([first, second]), whole, rtol=1e-12, atol=0)
+    scores = [evaluate(lm, x[:-1], x[1:], chunk=c).nats for c in (1, 3, 100)]
+    assert scores == pytest.approx([scores[0]] * 3, rel=1e-12)
+
+
+def test_tied_weights_are_one_parameter():
+    lm = model(tied=True)
+    names = dict(lm.named_parameters())
+    assert "output_weight" not in names
+    logits, _ = lm(tokens())
+    h, _ = lm.recurrent(lm.embed(tokens()))
+    want = h @ names["embedding_weight"].T + names["output_bias"]
+    torch.testing.assert_close(logits, want)
+
+
+def test_one_hot_input_equals_an_embedding():
+    hot, embedded = model(one_hot=True), model(embedding_size=5)
+    with torch.no_grad():
+        embedded.embedding_weight.copy_(torch.eye(5))
+    weights = {k: v for k, v in hot.state_dict().items()}
+    embedded.load_state_dict(weights, strict=False)
+    torch.testing.assert_close(hot(tokens())[0], embedded(tokens())[0])
+
+
+def test_projection_sets_the_embedding_size():
+    lm = model(cell_options={"projection": 3}, tied=True)
+    assert lm.embedding_weight is not None
+    assert lm.embedding_weight.shape == (5, 3)
+
+
+def test_embedding_dropout_drops_whole_words():
+    lm = model(embedding_dropout=0.5).train()
+    torch.manual_seed(3)
+    e = lm.embed(torch.arange(5)[:, None])[:, 0]
+    assert lm.embedding_weight is not None
+    for row, weight in zip(e, lm.embedding_weight, strict=True):
+        assert not row.any() or torch.allclose(row, 2 * weight)
+    assert {bool(row.any()) for row in e} == {True, False}
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"dropout": 0.5},
+        {"input_dropout": 0.5},
+        {"output_dropout": 0.5},
+        {"recurrent_dropout": 0.5},
+        {"zoneout": 0.5},
+        {"weight_drop": 0.5},
+        {"embedding_dropout": 0.5},
+        {"dropout": 0.5, "variational": True},
+    ],
+)
+def test_dropouts_act_in_training_only(options):
+    lm = model(num_layers=2, **options)
+    assert not torch.equal(lm.train()(tokens())[0], lm(tokens())[0])
+    assert torch.equal(lm.eval()(tokens())[0], lm(tokens())[0])
+
+
+def test_config_round_trip_and_errors():
+    config = LanguageModelConfig(cell="gru", tied=True)
+    assert LanguageModelConfig.from_dict(config.to_dict()) == config
+    for error, options, says in (
+        (InvalidValue, {"hidden_size": 0}, "hidden_size must be greater than zero"),
+        (InvalidType, {"hidden_size": 1.5}, "hidden_size should be of type int"),
+        (InvalidType, {"tied": 1}, "tied should be of type bool, got: int"),
+        (InvalidValue, {"dropout": 2}, "dropout should be a number in range"),
+        (
+            InvalidValue,
+            {"one_hot": True, "tied": True},
+            "one_hot=true has no embedding",
+        ),
+    ):
+        with pytest.raises(error, match=says):
+            LanguageModelConfig(**options)
+    with pytest.raises(
+        InvalidValue, match="unknown option .* 'layers': known are cell"
+    ):
+        LanguageModelConfig.from_dict({"layers": 2})
+    with pytest.raises(InvalidValue, match="unknown cell 'lstn': known are elman"):
+        LanguageModel(5, LanguageModelConfig(cell="lstn"))
+    with pytest.raises(InvalidValue, match="tied=true needs embedding_size equal"):
+        model(tied=True, embedding_size=4)
