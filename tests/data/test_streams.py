@@ -68,7 +68,7 @@ def test_adding_problem():
     x, target = adding(50, 20_000, generator=generator)
     assert torch.equal(x[..., 1].sum(0), torch.full((20_000,), 2.0))
     torch.testing.assert_close((x[..., 0] * x[..., 1]).sum(0), target)
-    # Variance of the sum of two U[0, 1]: 2 / 12; standard error of this estimate 0.0013.
+    # Variance of the sum of two U[0, 1]: 2 / 12; standard error here: 0.0013.
     assert ((target - 1) ** 2).mean().item() == pytest.approx(1 / 6, abs=0.005)
     again = adding(50, 20_000, generator=torch.Generator().manual_seed(0))
     assert torch.equal(again[0], x)

@@ -102,7 +102,7 @@ def test_penn_treebank_counts(data_folder):
 
     def read(part):
         path = data_folder / "ptb" / f"ptb.{part}.txt.gz"
-        return gzip.open(path, "rt", encoding="utf-8").read()
+        return gzip.decompress(path.read_bytes()).decode()
 
     vocabulary = build_vocabulary(read("train"), "word")
     assert len(vocabulary) == 10_000

@@ -87,8 +87,7 @@ def test_one_hot_input_equals_an_embedding():
     hot, embedded = model(one_hot=True), model(embedding_size=5)
     with torch.no_grad():
         embedded.embedding_weight.copy_(torch.eye(5))
-    weights = {k: v for k, v in hot.state_dict().items()}
-    embedded.load_state_dict(weights, strict=False)
+    embedded.load_state_dict(hot.state_dict(), strict=False)
     torch.testing.assert_close(hot(tokens())[0], embedded(tokens())[0])
 
 

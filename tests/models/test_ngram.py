@@ -139,7 +139,7 @@ def test_penn_treebank_perplexity(data_folder):
 
     def words(part):
         path = data_folder / "ptb" / f"ptb.{part}.txt.gz"
-        lines = gzip.open(path, "rt", encoding="utf-8").read().splitlines()
+        lines = gzip.decompress(path.read_bytes()).decode().splitlines()
         return [word for line in lines for word in [*line.split(), "<eos>"]]
 
     train = words("train")

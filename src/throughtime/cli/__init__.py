@@ -38,5 +38,6 @@ def main(arguments: list[str] | None = None) -> None:
 
 def _fail(message: str, status: int) -> None:
     sentence = " ".join(message.split())
-    print(f"Error: {sentence}", file=sys.stderr)
+    if sentence:  # none where the help text was shown instead
+        print(f"Error: {sentence}", file=sys.stderr)
     sys.exit(status)

@@ -33,11 +33,7 @@ def open_run(path: Path) -> LanguageModelRun:
         RunError: no run, a run of another task, or a damaged one.
     """
     folder = RunFolder.open(path)
-    config = folder.config
-    if config.get("task") != "lm":
-        raise RunError(
-            f"{path} is a run of task {config.get('task')!r}, this command needs 'lm'"
-        )
+    config = check_config(folder)
     vocabulary = load_vocabulary(folder.path / "vocabulary.json")
     check_vocabulary(vocabulary, config, path)
     model = build_model(len(vocabulary), config["model"])
@@ -45,6 +41,27 @@ def open_run(path: Path) -> LanguageModelRun:
     return LanguageModelRun(
         folder, model.eval(), vocabulary, TextSource.from_dict(config["data"])
     )
+
+
+def check_config(folder: RunFolder) -> dict[str, Any]:
+    """The config of a language-model run.
+
+    Raises:
+        RunError: a run of another task, or a part is missing.
+    """
+    config = folder.config
+    if config.get("task") != "lm":
+        raise RunError(
+            f"{folder.path} is a run of task {config.get('task')!r}, this command "
+            "needs 'lm'"
+        )
+    for part in ("data", "vocabulary", "model", "training"):
+        if not isinstance(config.get(part), dict):
+            raise RunError(
+                f"{folder.path / 'config.json'} is damaged: it has no {part!r}; "
+                "restore it from a copy or train anew"
+            )
+    return config
 
 
 def check_vocabulary(

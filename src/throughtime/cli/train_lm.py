@@ -19,6 +19,7 @@ from throughtime.cli.lm_report import write_run_report
 from throughtime.cli.lm_run import (
     Evaluation,
     build_model,
+    check_config,
     check_vocabulary,
     evaluate_tokens,
     summarise,
@@ -26,7 +27,7 @@ from throughtime.cli.lm_run import (
 from throughtime.cli.progress import show_progress
 from throughtime.cli.settings import parse_value, sort_settings
 from throughtime.data import Vocabulary, build_vocabulary, load_vocabulary, streams
-from throughtime.errors import InvalidValue, RunError
+from throughtime.errors import DataError, InvalidValue
 from throughtime.models import LanguageModel, LanguageModelConfig, NGramLM
 from throughtime.training import RunFolder, TrainingConfig, train
 from throughtime.training.tensorboard import open_writer
@@ -85,7 +86,7 @@ def start_run(
     vocabulary = build_vocabulary(texts.train, unit, **options.vocabulary)
     train_tokens = encode(vocabulary, texts.train, "training")
     held_out_tokens = encode(vocabulary, texts.held_out, "held-out")
-    streams(train_tokens, config.batch_size)  # raises if the text is too short
+    _check_length(train_tokens, config)
     torch.manual_seed(config.seed)
     model = LanguageModel(len(vocabulary), model_config)
     run = RunFolder.create(
@@ -120,9 +121,7 @@ def resume_run(
         RunError: no run, a damaged one, or one of another text or vocabulary.
     """
     run = RunFolder.open(path)
-    config = run.config
-    if config.get("task") != "lm":
-        raise RunError(f"{path} is a run of task {config.get('task')!r}, not 'lm'")
+    config = check_config(run)
     training = dict(config["training"])
     for name, value in others.items():
         if value is not None:
@@ -158,6 +157,21 @@ def resume_run(
         encode(vocabulary, texts.held_out, "held-out"),
         True,
     )
+
+
+def _check_length(tokens: Tensor, config: TrainingConfig) -> None:
+    """Raise if the streams are shorter than one window.
+
+    Raises:
+        DataError: they are.
+    """
+    steps = len(streams(tokens, config.batch_size)[0])
+    if config.tau is not None and steps < config.tau:
+        raise DataError(
+            f"the text is shorter than one window: {config.batch_size} streams of "
+            f"{steps} steps, tau = {config.tau}; give a longer text, or a smaller "
+            "--batch-size or --tau"
+        )
 
 
 def _full_tau(training: dict[str, Any]) -> dict[str, Any]:

@@ -4,10 +4,12 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Self
 
+import torch
+
 from throughtime.checks import number, positive_int
 from throughtime.errors import InvalidType, InvalidValue, unknown_name
 from throughtime.training.bptt import BPTT, TruncatedBPTT
-from throughtime.training.optimizers import OPTIMIZERS
+from throughtime.training.optimizers import OPTIMIZERS, build_optimizer
 from throughtime.training.schedules import SCHEDULES
 
 REDUCTIONS = ("mean", "sum")
@@ -100,6 +102,13 @@ class TrainingConfig:
         if self.tau is None and self.stride is not None:
             raise InvalidValue("stride needs tau: full BPTT has one window only")
         self.method()
+        # Raises here, not in the middle of a training, if the optimiser refuses.
+        build_optimizer(
+            self.optimizer,
+            [torch.zeros(1, 1, requires_grad=True)],
+            self.learning_rate,
+            self.optimizer_options,
+        )
 
     def method(self) -> BPTT | TruncatedBPTT:
         """The way the gradient flows back through time."""

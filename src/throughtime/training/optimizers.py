@@ -9,8 +9,8 @@ from torch import Tensor
 
 from throughtime.errors import InvalidValue, unknown_name
 
-# They need a closure or sparse gradients, which the training loop does not give.
-_OTHERS = ("LBFGS", "SparseAdam", "Optimizer")
+# They need a closure, sparse gradients or matrices only, which a model does not give.
+_OTHERS = ("LBFGS", "SparseAdam", "Muon", "Optimizer")
 
 OPTIMIZERS: dict[str, Any] = {
     name.lower(): kind

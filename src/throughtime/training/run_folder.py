@@ -104,10 +104,12 @@ class RunFolder:
                 path.rename(replaced)
             building.rename(path)
             sync_folder(path.parent)
-        except OSError as error:
+        except (OSError, RunError) as error:
+            reason = error if isinstance(error, OSError) else error.__cause__
             raise RunError(
-                f"cannot make the run folder {path} ({error.strerror}); make room or "
-                "choose another --out"
+                f"cannot make the run folder {path} "
+                f"({getattr(reason, 'strerror', error)}); make room or choose another "
+                "--out"
             ) from error
         finally:
             shutil.rmtree(building, ignore_errors=True)
