@@ -143,9 +143,7 @@ def test_one_hot_input_equals_an_embedding(row):
     a, _ = cell.advance(looked_up, state, w)
     b = cell.step(F.one_hot(index, INPUT).double(), state)
     upstream = torch.randn_like(a.h)
-    gradients = [
-        torch.autograd.grad(h, list(w.values()), upstream) for h in (a.h, b.h)
-    ]
+    gradients = [torch.autograd.grad(h, list(w.values()), upstream) for h in (a.h, b.h)]
     for got, want in zip((a.h, *gradients[0]), (b.h, *gradients[1]), strict=True):
         torch.testing.assert_close(got, want, rtol=0, atol=1e-14)
 

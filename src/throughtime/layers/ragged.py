@@ -4,11 +4,7 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor
-from torch.nn.utils.rnn import (
-    PackedSequence,
-    pack_padded_sequence,
-    pad_packed_sequence,
-)
+from torch.nn.utils.rnn import PackedSequence
 
 from throughtime.errors import InvalidShape, InvalidType, InvalidValue
 
@@ -89,16 +85,38 @@ def reverse_reset(reset: Tensor, valid: Tensor | None) -> Tensor:
 
 
 def unpack(packed: PackedSequence) -> tuple[Tensor, Tensor]:
-    """The padded sequences, (T, B, I), in the user's order, and their lengths (B,)."""
-    return pad_packed_sequence(packed)
+    """The padded sequences, (T, B, I), in the user's order, and their lengths (B,).
+
+    By plain indexing, so that it works under ``torch.func`` as well.
+    """
+    rows, valid = _rows(packed)
+    padded = packed.data[rows]  # padding repeats row 0; unroll does not look at it
+    return padded, valid.sum(0)
 
 
-def repack(outputs: Tensor, lengths: Tensor, packed: PackedSequence) -> PackedSequence:
+def repack(outputs: Tensor, packed: PackedSequence) -> PackedSequence:
     """Pack ``outputs`` (T, B, H) with the order and batch sizes of ``packed``."""
     if packed.sorted_indices is not None:
         outputs = outputs.index_select(1, packed.sorted_indices)
-        lengths = lengths[packed.sorted_indices.cpu()]
-    data = pack_padded_sequence(outputs, lengths).data
-    return PackedSequence(
-        data, packed.batch_sizes, packed.sorted_indices, packed.unsorted_indices
-    )
+    _, valid = _rows(packed._replace(sorted_indices=None, unsorted_indices=None))
+    where = valid.flatten().nonzero().flatten()
+    data = outputs.flatten(0, 1).index_select(0, where)
+    return packed._replace(data=data)
+
+
+def _rows(packed: PackedSequence) -> tuple[Tensor, Tensor]:
+    """Row of ``packed.data`` of every step and sequence (T, B), and where it exists.
+
+    The data of a packed sequence are its steps one after the other, at step t the
+    sequences 0..batch_sizes[t] - 1 of the sorted batch.
+    """
+    device = packed.data.device
+    sizes = packed.batch_sizes.to(device)
+    column = torch.arange(int(packed.batch_sizes[0]), device=device)
+    valid = column < sizes[:, None]
+    rows = (sizes.cumsum(0) - sizes)[:, None] + column
+    rows = rows.masked_fill(~valid, 0)
+    if packed.unsorted_indices is not None:
+        rows = rows.index_select(1, packed.unsorted_indices)
+        valid = valid.index_select(1, packed.unsorted_indices)
+    return rows, valid

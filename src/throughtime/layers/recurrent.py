@@ -236,7 +236,7 @@ class Recurrent(nn.Module):
             outputs, *rest = self._run(
                 padded, state, lengths, reset, perturbation, return_states, return_gates
             )
-            return repack(outputs, lengths, x), *rest
+            return repack(outputs, x), *rest
         self.check_input(x)
         batched = x.dim() == 3
         if not batched:

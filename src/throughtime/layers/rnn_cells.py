@@ -1,6 +1,7 @@
 """Drop-ins for ``torch.nn.RNNCell``, ``torch.nn.LSTMCell`` and ``torch.nn.GRUCell``.
 
 They are the cells of ``throughtime.cells`` behind torch's constructor, call and errors.
+As in torch, anything with a truth value is a ``bias`` here.
 """
 
 from typing import Any
@@ -84,7 +85,7 @@ class RNNCell(cells.Elman):
             input_size,
             hidden_size,
             nonlinearity=nonlinearity,
-            bias=bias,
+            bias=bool(bias),
             device=device,
             dtype=dtype,
         )
@@ -114,7 +115,9 @@ class GRUCell(cells.GRU):
         device: Device = None,
         dtype: torch.dtype | None = None,
     ) -> None:
-        super().__init__(input_size, hidden_size, bias=bias, device=device, dtype=dtype)
+        super().__init__(
+            input_size, hidden_size, bias=bool(bias), device=device, dtype=dtype
+        )
 
     def forward(  # pyright: ignore[reportIncompatibleMethodOverride] - torch's names
         self, input: Tensor, hx: Tensor | None = None
@@ -141,7 +144,9 @@ class LSTMCell(cells.LSTM):
         device: Device = None,
         dtype: torch.dtype | None = None,
     ) -> None:
-        super().__init__(input_size, hidden_size, bias=bias, device=device, dtype=dtype)
+        super().__init__(
+            input_size, hidden_size, bias=bool(bias), device=device, dtype=dtype
+        )
 
     def forward(  # pyright: ignore[reportIncompatibleMethodOverride] - torch's names
         self, input: Tensor, hx: tuple[Tensor, Tensor] | None = None
