@@ -63,6 +63,6 @@ def zoneout(
     if not training:
         return dict(rates)
     return {
-        field: torch.bernoulli(x.new_full((*x.shape[:2], sizes[field]), rate))
+        field: torch.rand(*x.shape[:2], sizes[field], device=x.device) < rate
         for field, rate in rates.items()
     }

@@ -37,8 +37,8 @@ class Noise(NamedTuple):
     """Random numbers of one layer and direction, drawn before the loop.
 
     recurrent_mask: multiplies h on its way into the recurrent product, (B, H).
-    hold: share of the old state kept at each step, (T, B, H) or a number per state
-        field (zoneout): s_t <- s_t + hold (s_{t-1} - s_t).
+    hold: per state field, True where a unit keeps its old value, (T, B, H), or a number
+        z: s_t <- z s_{t-1} + (1 - z) s_t (zoneout in training and in eval mode).
     """
 
     recurrent_mask: Tensor | None = None
@@ -149,11 +149,13 @@ def _where(condition: Tensor, yes: Any, no: Any) -> Any:
 
 
 def _hold(hold: Mapping[str, Tensor | float], t: int, old: Any, new: Any) -> Any:
-    held = {}
+    held: dict[str, Tensor] = {}
     for field, share in hold.items():
         before, after = getattr(old, field), getattr(new, field)
-        share_t = share[t] if isinstance(share, Tensor) else share
-        held[field] = after + share_t * (before - after)
+        if isinstance(share, Tensor):
+            held[field] = torch.where(share[t], before, after)
+        else:
+            held[field] = share * before + (1 - share) * after
     return new._replace(**held)
 
 
