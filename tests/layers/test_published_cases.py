@@ -1,10 +1,10 @@
 """Published literal results of Keras and Flax, worked out with our layers.
 
 Keras: keras-team/keras, keras/src/layers/rnn, the tests of simple_rnn, lstm, gru and
-bidirectional. All input weights are 0.01, recurrent weights 0.02, biases 0.03, inputs 0,
-1, 2, ...; Keras prints float32, about 7 digits, and compares to 1e-5. Its GRU with the
-reset after the product has two biases, with the reset before it one; its LSTM starts the
-forget bias at 1. A masked step is skipped: the state stays.
+bidirectional. All input weights are 0.01, recurrent weights 0.02, biases 0.03, inputs
+0, 1, 2, ...; Keras prints float32, about 7 digits, and compares to 1e-5. Its GRU with
+the reset after the product has two biases, with the reset before it one; its LSTM
+starts the forget bias at 1. A masked step is skipped: the state stays.
 Flax: google/flax, tests/linen/linen_recurrent_test.py.
 """
 

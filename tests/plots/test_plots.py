@@ -45,9 +45,11 @@ def test_curves_without_records():
 
 
 def test_gradient_norms_are_shares_of_lag_zero():
-    norms = torch.tensor([0.5, 1.0, 2.0, 0.0], dtype=torch.float64)
+    norms = torch.tensor([0.0, 0.5, 1.0, 2.0, 0.0], dtype=torch.float64)
     figure = gradient_norm_against_lag({"l0": GradientFlow(norms)})
-    assert list(figure.axes[0].lines[0].get_ydata()) == [1.0, 0.5, 0.25]
+    shares = list(figure.axes[0].lines[0].get_ydata())
+    assert shares[:3] == [1.0, 0.5, 0.25]
+    assert math.isnan(shares[3])
     assert figure.axes[0].get_yscale() == "log"
     assert "l0: vanishing" in figure.legends[0].get_texts()[0].get_text()
 

@@ -206,6 +206,12 @@ def test_decay_after_an_epoch():
     assert rates == {1: 0.5, 2: 0.5, 3: 0.25, 4: 0.125}
 
 
+def test_linear_decay():
+    records = run_all(make(), config(epochs=4, schedule="linear"))
+    rates = {r.epoch: r.learning_rate for r in records if isinstance(r, StepInfo)}
+    assert rates == {1: 0.5, 2: 0.375, 3: 0.25, 4: 0.125}
+
+
 def test_time_budget_stops_and_more_time_goes_on(tmp_path):
     model, whole = make(0.3), make(0.3)
     list(train(whole, data(), config()))

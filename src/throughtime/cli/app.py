@@ -6,6 +6,8 @@ from typing import Annotated, Any
 
 import typer
 
+from throughtime.cli.defaults import DEFAULTS
+
 app = typer.Typer(
     help="Build, train, run and explain recurrent networks.",
     no_args_is_help=True,
@@ -25,6 +27,10 @@ Json = Annotated[
     bool, typer.Option("--json", help="Make the last line of output one JSON object.")
 ]
 RunPath = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.")]
+
+
+def _usual(text: str, key: str) -> str:
+    return f"{text}  \\[default: {DEFAULTS[key]}]"
 
 
 def _version(show: bool) -> None:
@@ -63,44 +69,59 @@ def train_lm(
         ),
     ] = None,
     unit: Annotated[
-        str | None, typer.Option(help="char, word or bpe.  [default: char]")
+        str | None, typer.Option(help="char, word or bpe.  \\[default: char]")
     ] = None,
     cell: Annotated[
         str | None,
-        typer.Option(help="See 'throughtime cells'.  [default: lstm]"),
+        typer.Option(help="See 'throughtime cells'.  \\[default: lstm]"),
     ] = None,
-    hidden_size: Annotated[int | None, typer.Option(help="Units per layer.")] = None,
-    num_layers: Annotated[int | None, typer.Option(help="Layers.")] = None,
+    hidden_size: Annotated[
+        int | None, typer.Option(help=_usual("Units per layer.", "hidden_size"))
+    ] = None,
+    num_layers: Annotated[
+        int | None, typer.Option(help=_usual("Layers.", "num_layers"))
+    ] = None,
     tau: Annotated[
         str | None,
-        typer.Option(help="Steps the gradient flows back, or 'full'.", metavar="INT"),
+        typer.Option(
+            help=_usual("Steps the gradient flows back, or 'full'.", "tau"),
+            metavar="INT",
+        ),
     ] = None,
     stride: Annotated[
         int | None,
-        typer.Option(help="Steps between two updates, at most tau.  [default: tau]"),
+        typer.Option(help="Steps between two updates, at most tau.  \\[default: tau]"),
     ] = None,
-    batch_size: Annotated[int | None, typer.Option(help="Parallel streams.")] = None,
+    batch_size: Annotated[
+        int | None, typer.Option(help=_usual("Parallel streams.", "batch_size"))
+    ] = None,
     max_norm: Annotated[
-        float | None, typer.Option(help="Clip the gradient norm here.")
+        float | None,
+        typer.Option(help=_usual("Clip the gradient norm here.", "max_norm")),
     ] = None,
     optimizer: Annotated[
-        str | None, typer.Option(help="Any of torch.optim by name.")
+        str | None,
+        typer.Option(help=_usual("Any of torch.optim by name.", "optimizer")),
     ] = None,
-    learning_rate: Annotated[float | None, typer.Option(help="Step size.")] = None,
-    epochs: Annotated[int | None, typer.Option(help="Passes over the text.")] = None,
+    learning_rate: Annotated[
+        float | None, typer.Option(help=_usual("Step size.", "learning_rate"))
+    ] = None,
+    epochs: Annotated[
+        int | None, typer.Option(help=_usual("Passes over the text.", "epochs"))
+    ] = None,
     time_budget: Annotated[
         float | None, typer.Option(help="Stop training after so many seconds.")
     ] = None,
     valid: Annotated[
         str | None,
         typer.Option(
-            help="Held-out text: a file, or the share at the end.  [default: 0.1]",
+            help="Held-out text: a file, or the share at the end.  \\[default: 0.1]",
             metavar="FILE|SHARE",
         ),
     ] = None,
     out: Annotated[
         Path | None,
-        typer.Option(help="Run folder to make.  [default: runs/lm-DATE-TIME]"),
+        typer.Option(help="Run folder to make.  \\[default: runs/lm-DATE-TIME]"),
     ] = None,
     resume: Annotated[
         Path | None, typer.Option(help="Continue this run.", metavar="RUN")
@@ -108,7 +129,9 @@ def train_lm(
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace an existing --out folder.")
     ] = False,
-    seed: Annotated[int | None, typer.Option(help="Seed of everything random.")] = None,
+    seed: Annotated[
+        int | None, typer.Option(help=_usual("Seed of everything random.", "seed"))
+    ] = None,
     set_: Annotated[
         list[str] | None,
         typer.Option(

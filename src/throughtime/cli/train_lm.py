@@ -13,6 +13,7 @@ from rich.table import Table
 from rich.text import Text
 from torch import Tensor
 
+from throughtime.cli.defaults import DEFAULTS
 from throughtime.cli.generate import GenerateOptions, generate_text
 from throughtime.cli.lm_data import Texts, TextSource, encode, load_texts, text_source
 from throughtime.cli.lm_report import write_run_report
@@ -40,10 +41,6 @@ VALIDATION_STREAMS = 16
 SAMPLE_PROMPT = 50
 SAMPLE_LENGTH = 400
 SAMPLE_TEMPERATURE = 0.8
-
-# What ``train lm`` does when nothing is said; the classes' own defaults are for the
-# library. About two minutes on two cores with the built-in corpus.
-DEFAULTS = ("tau=64", "batch_size=32", "epochs=8", "max_norm=1.0", "optimizer=adam")
 
 
 @dataclass(frozen=True)
@@ -76,7 +73,7 @@ def start_run(
         ThroughtimeError: anything the user gave cannot be used; nothing is written.
     """
     chosen = {pair.partition("=")[0] for pair in settings}
-    usual = [pair for pair in DEFAULTS if pair.partition("=")[0] not in chosen]
+    usual = [f"{key}={value}" for key, value in DEFAULTS.items() if key not in chosen]
     options = sort_settings(cell, [*usual, *settings])
     model_config = LanguageModelConfig.from_dict(options.model)
     config = TrainingConfig.from_dict(_full_tau(options.training))

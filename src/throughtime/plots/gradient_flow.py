@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+import torch
 from matplotlib.figure import Figure
 
 from throughtime.diagnostics import GradientFlow
@@ -23,9 +24,11 @@ def gradient_norm_against_lag(
         for index, (name, flow) in enumerate(flows.items()):
             norms = flow.by_lag
             if len(norms) and bool(norms[0] > 0):
+                # A norm of 0 has no place on a log axis: the line ends there.
+                shares = (norms / norms[0]).where(norms > 0, torch.nan)
                 axes.plot(
                     range(len(norms)),
-                    (norms / norms[0]).tolist(),
+                    shares.tolist(),
                     label=f"{name}: {flow.verdict}",
                     **line_style(index, dark),
                 )

@@ -30,7 +30,8 @@ class TrainingConfig:
         optimizer: name in ``torch.optim``.
         learning_rate: step size at the start.
         optimizer_options: other arguments of the optimiser.
-        schedule: ``constant``, ``plateau`` or ``after_epoch``, see ``schedules``.
+        schedule: ``constant``, ``linear``, ``plateau`` or ``after_epoch``, see
+            ``schedules``.
         decay: factor of the schedule.
         decay_after: epoch after which ``after_epoch`` decays.
         patience: epochs without improvement that ``plateau`` forgives.

@@ -260,6 +260,7 @@ def train(
                 config.schedule,
                 at.schedule,
                 epochs_done=at.epoch,
+                epochs=config.epochs,
                 improved=improved,
                 decay=config.decay,
                 decay_after=config.decay_after,

@@ -2,6 +2,8 @@
 
 ``constant``
     the learning rate as given;
+``linear``
+    falls from epoch to epoch in equal steps, in the last one of n epochs to 1 / n;
 ``plateau``
     times ``decay`` when the validation loss has not improved for more than ``patience``
     epochs (the word language model of pytorch/examples: decay 0.25, patience 0);
@@ -14,7 +16,7 @@ from typing import NamedTuple
 
 from throughtime.errors import unknown_name
 
-SCHEDULES = ("constant", "plateau", "after_epoch")
+SCHEDULES = ("constant", "linear", "plateau", "after_epoch")
 
 
 class Scale(NamedTuple):
@@ -33,6 +35,7 @@ def next_scale(
     now: Scale,
     *,
     epochs_done: int,
+    epochs: int,
     improved: bool,
     decay: float,
     decay_after: int,
@@ -44,6 +47,7 @@ def next_scale(
         schedule: one of ``SCHEDULES``.
         now: the scale of the epoch that ended.
         epochs_done: epochs that ended, this one included.
+        epochs: all epochs of the training.
         improved: whether its validation loss is the lowest so far.
         decay: factor of one decay.
         decay_after: last epoch that ``after_epoch`` leaves alone.
@@ -52,7 +56,7 @@ def next_scale(
     Raises:
         InvalidValue: unknown schedule; the message lists the known ones.
 
-    >>> options = dict(improved=False, decay=0.5, decay_after=1, patience=0)
+    >>> options = dict(epochs=9, improved=False, decay=0.5, decay_after=1, patience=0)
     >>> next_scale("plateau", Scale(), epochs_done=1, **options)
     Scale(scale=0.5, stalled=0)
     >>> next_scale("after_epoch", Scale(), epochs_done=2, **options)
@@ -60,6 +64,8 @@ def next_scale(
     """
     if schedule == "constant":
         return now
+    if schedule == "linear":
+        return Scale(max(1, epochs - epochs_done) / epochs)
     if schedule == "after_epoch":
         return Scale(decay ** max(0, epochs_done + 1 - decay_after))
     if schedule == "plateau":
