@@ -3,9 +3,9 @@
     python benchmarks/kill_and_resume.py --trials 20
 
 Every trial starts ``throughtime train lm`` on the built-in corpus, kills it at a random
-moment (from the first instruction of the process to the last), resumes it, kills it once
-more, and lets it finish. The final weights must be those of an uninterrupted run, bit by
-bit.
+moment (from the first instruction of the process to the last), resumes it, kills it
+once more, and lets it finish. The final weights must be those of an uninterrupted run,
+bit by bit.
 """
 
 import argparse
@@ -73,18 +73,20 @@ def main() -> None:
                 process.wait(timeout=moments.uniform(0, duration))
             except subprocess.TimeoutExpired:
                 process.send_signal(signal.SIGKILL)
-                began = "resumed" if folder.exists() else "no run yet"
-                kills.append(began)
+                kills.append("in a run" if folder.exists() else "before it existed")
             process.communicate()
         finish(folder)
         same = digest(folder) == want
         equal += same
-        print(
-            f"trial {trial + 1:2}: {len(kills)} kill(s), {'equal' if same else 'DIFFERS'}"
-        )
-        shutil.rmtree(folder)
+        verdict = "equal" if same else "DIFFERS"
+        print(f"trial {trial + 1:2}: {verdict}, kills: {', '.join(kills) or 'none'}")
+        if same:
+            shutil.rmtree(folder)
+        else:
+            print(f"          left in {folder}")
     print(f"{equal} of {options.trials} bit-identical")
-    shutil.rmtree(scratch)
+    if equal == options.trials:
+        shutil.rmtree(scratch)
     sys.exit(equal != options.trials)
 
 

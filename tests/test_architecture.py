@@ -15,7 +15,7 @@ CODE = ("src", "tests", "benchmarks", "examples")
 # Floor 0 is one room of several files, and so are the pictures of floor 4; everywhere
 # else each name is a room of its own, and those of one floor are siblings.
 FLOORS = (
-    ({"errors", "checks", "shapes", "init", "spectrum"},),
+    ({"errors", "checks", "shapes", "vector_math", "init", "spectrum"},),
     ({"cells"}, {"data"}, {"losses"}, {"metrics"}, {"kernels"}),
     ({"layers"},),
     ({"models"}, {"training"}, {"diagnostics"}),

@@ -1,13 +1,12 @@
-"""Losses and metrics against worked examples."""
+"""Losses against worked examples."""
 
 import math
 
 import pytest
 import torch
 
-from throughtime.errors import InvalidShape, InvalidValue
+from throughtime.errors import InvalidShape, InvalidType, InvalidValue
 from throughtime.losses import cross_entropy, mse
-from throughtime.metrics import bits, bits_per_character, perplexity
 
 # The character example "hello": logits over [h, e, l, o] after h, e, l, l and the
 # cross-entropies of its targets e, l, l, o (Karpathy, "The unreasonable effectiveness
@@ -79,6 +78,78 @@ def test_mse_with_a_mask_over_steps():
     assert mse(outputs, targets, mask=mask, reduction="sum").item() == 5.0
 
 
+@pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
+def test_mse_and_gradient_with_masked_nan(reduction):
+    """By hand: (1 - 3)^2 = 4 and (2 - 0)^2 = 4, gradients 2 (output - target)."""
+    outputs = torch.tensor([1.0, math.nan, 2.0], dtype=torch.float64).requires_grad_()
+    targets = torch.tensor([3.0, math.inf, 0.0], dtype=torch.float64)
+    mask = torch.tensor([True, False, True])
+    loss = mse(outputs, targets, mask=mask, reduction=reduction)
+    share = 2 if reduction == "mean" else 1
+    assert loss.sum().item() == 8 / share
+    loss.sum().backward()
+    assert outputs.grad is not None
+    assert outputs.grad.tolist() == [-4 / share, 0, 4 / share]
+
+
+def test_mse_where_nothing_counts():
+    outputs = torch.ones(3, requires_grad=True)
+    loss = mse(outputs, torch.zeros(3), mask=torch.zeros(3, dtype=torch.bool))
+    assert loss.item() == 0
+    loss.backward()
+    assert outputs.grad is not None
+    assert not outputs.grad.any()
+
+
+def test_no_steps_at_all():
+    for mask in (None, torch.zeros(0, 2, dtype=torch.bool)):
+        targets = torch.zeros(0, 2, dtype=torch.long)
+        assert cross_entropy(torch.zeros(0, 2, 4), targets, mask=mask).item() == 0
+        assert mse(torch.zeros(0, 2), torch.zeros(0, 2), mask=mask).item() == 0
+
+
+def test_one_prediction_without_time_or_batch():
+    logits, targets = hello()
+    loss = cross_entropy(logits[0, 0], targets[0, 0])
+    assert loss.item() == pytest.approx(by_hand(LOGITS[0], TARGETS[0]), abs=1e-12)
+
+
+@pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
+@pytest.mark.parametrize("target", [-100, -1, 4])
+def test_targets_outside_the_vocabulary(reduction, target):
+    """-100 too, which torch skips."""
+    logits, targets = hello()
+    targets[1] = target
+    low, high = min(target, 1), max(target, 3)
+    says = rf"targets must lie in \[0, 4\), got values from {low} to {high}"
+    with pytest.raises(InvalidValue, match=says):
+        cross_entropy(logits, targets, reduction=reduction)
+
+
+def test_types():
+    logits, targets = hello()
+    with pytest.raises(InvalidType, match="targets should be of dtype long"):
+        cross_entropy(logits, targets.double())
+    for loss in (
+        lambda m: cross_entropy(logits, targets, mask=m),
+        lambda m: mse(logits, logits, mask=m),
+    ):
+        with pytest.raises(InvalidType, match="mask should be of dtype bool"):
+            loss(torch.ones(4, 1))
+
+
+def test_mse_shapes_never_broadcast():
+    mask = torch.ones(2, 3, dtype=torch.bool)
+    with pytest.raises(InvalidShape, match=r"targets must have shape \(2, 1\)"):
+        mse(torch.zeros(2, 1), torch.zeros(2, 3), mask=mask)
+    with pytest.raises(InvalidShape, match=r"mask must have shape \(2,\)"):
+        mse(torch.zeros(2, 3), torch.zeros(2, 3), mask=mask[0])
+    with pytest.raises(InvalidShape, match="mask must have shape"):
+        mse(torch.zeros(2, 3), torch.zeros(2, 3), mask=mask.unsqueeze(-1))
+    with pytest.raises(InvalidValue, match="unknown reduction"):
+        mse(torch.zeros(2), torch.zeros(2), reduction="avg")
+
+
 def test_errors():
     logits, targets = hello()
     with pytest.raises(InvalidShape, match=r"targets must have shape \(4, 1\)"):
@@ -87,11 +158,3 @@ def test_errors():
         cross_entropy(logits, targets, mask=torch.ones(4, dtype=torch.bool))
     with pytest.raises(InvalidValue, match="unknown reduction 'avg': known are mean"):
         cross_entropy(logits, targets, reduction="avg")
-
-
-def test_metrics():
-    assert perplexity(math.log(50)) == pytest.approx(50, rel=1e-12)
-    assert perplexity(1e9) == math.inf
-    assert bits(math.log(2) * 3) == pytest.approx(3, rel=1e-12)
-    # A uniform guess among 32 symbols costs 5 bits each.
-    assert bits_per_character(7 * math.log(32), 7) == pytest.approx(5, rel=1e-12)

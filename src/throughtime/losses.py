@@ -10,9 +10,14 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from throughtime.errors import InvalidShape, unknown_name
+from throughtime.errors import InvalidShape, InvalidType, InvalidValue, unknown_name
+from throughtime.vector_math import settle
+
+settle()
 
 REDUCTIONS = ("mean", "sum", "none")
+# torch skips this target, by default -100; no target of ours is to be skipped silently.
+NEVER = -(2**62)
 
 
 def cross_entropy(
@@ -34,24 +39,39 @@ def cross_entropy(
 
     Raises:
         InvalidShape: shapes that do not fit.
-        InvalidValue: unknown reduction.
+        InvalidType: targets that are not long, or a mask that is not bool.
+        InvalidValue: unknown reduction, or a target outside [0, V) (on the CPU; other
+            devices report it in their own way).
 
     >>> cross_entropy(torch.zeros(3, 2, 4), torch.zeros(3, 2, dtype=torch.long))
     tensor(1.3863)
     """
-    _check(logits.shape[:-1], targets, mask, reduction)
+    _check("targets", targets.shape, logits.shape[:-1])
+    if targets.dtype != torch.long:
+        raise InvalidType(f"targets should be of dtype long, got: {targets.dtype}")
+    _check_reduction(reduction)
     if mask is not None:
+        _check_mask(mask, targets.shape)
         logits = logits.masked_fill(~mask.unsqueeze(-1), 0.0)
         targets = targets.masked_fill(~mask, 0)
-    if mask is None and reduction != "none":
-        # torch's fused form, for speed.
-        return F.cross_entropy(
-            logits.flatten(0, -2), targets.flatten(), reduction=reduction
+    # torch's fused form, for speed; its mean of nothing would be NaN.
+    fused = mask is None and targets.numel() > 0
+    rows = logits.reshape(-1, logits.shape[-1])
+    try:
+        losses = F.cross_entropy(
+            rows,
+            targets.reshape(-1),
+            reduction=reduction if fused else "none",
+            ignore_index=NEVER,
         )
-    losses = F.cross_entropy(
-        logits.flatten(0, -2), targets.flatten(), reduction="none"
-    ).view(targets.shape)
-    return _reduce(losses, mask, reduction)
+    except IndexError as error:
+        raise InvalidValue(
+            f"targets must lie in [0, {logits.shape[-1]}), got values from "
+            f"{int(targets.min())} to {int(targets.max())}; mask= leaves entries out"
+        ) from error
+    if fused and reduction != "none":
+        return losses
+    return _reduce(losses.view(targets.shape), mask, reduction)
 
 
 def mse(
@@ -66,38 +86,48 @@ def mse(
     Args:
         outputs: any shape.
         targets: the same shape.
-        mask: bool, the same shape or its first dimensions.
+        mask: bool, the same shape or its first dimensions; what outputs and targets
+            hold where it is False changes neither value nor gradient.
         reduction: as in ``cross_entropy``.
 
     Raises:
         InvalidShape: shapes that do not fit.
+        InvalidType: a mask that is not bool.
         InvalidValue: unknown reduction.
 
     >>> mse(torch.tensor([1.0, 5.0]), torch.zeros(2), mask=torch.tensor([True, False]))
     tensor(1.)
     """
+    _check("targets", targets.shape, outputs.shape)
+    _check_reduction(reduction)
     if mask is not None:
+        _check_mask(mask, targets.shape[: mask.dim()])
         mask = mask.reshape(*mask.shape, *[1] * (targets.dim() - mask.dim()))
         mask = mask.expand(targets.shape)
-        outputs, targets = (
-            outputs.masked_fill(~mask, 0.0),
-            targets.masked_fill(~mask, 0),
-        )
-    _check(outputs.shape, targets, mask, reduction)
+        outputs = outputs.masked_fill(~mask, 0)
+        targets = targets.masked_fill(~mask, 0)
     return _reduce((outputs - targets) ** 2, mask, reduction)
 
 
-def _check(
-    shape: torch.Size, targets: Tensor, mask: Tensor | None, reduction: str
-) -> None:
+def _check(name: str, shape: torch.Size, expected: torch.Size) -> None:
+    if shape != expected:
+        raise InvalidShape(
+            f"{name} must have shape {tuple(expected)} like the outputs, "
+            f"got {tuple(shape)}"
+        )
+
+
+def _check_mask(mask: Tensor, expected: torch.Size) -> None:
+    _check("mask", mask.shape, expected)
+    if mask.dtype != torch.bool:
+        raise InvalidType(
+            f"mask should be of dtype bool, got: {mask.dtype}; compare, as in mask != 0"
+        )
+
+
+def _check_reduction(reduction: str) -> None:
     if reduction not in REDUCTIONS:
         raise unknown_name("reduction", reduction, REDUCTIONS)
-    for name, part in (("targets", targets), ("mask", mask)):
-        if part is not None and part.shape != shape:
-            raise InvalidShape(
-                f"{name} must have shape {tuple(shape)} like the outputs, "
-                f"got {tuple(part.shape)}"
-            )
 
 
 def _reduce(losses: Tensor, mask: Tensor | None, reduction: str) -> Tensor:
@@ -107,5 +137,7 @@ def _reduce(losses: Tensor, mask: Tensor | None, reduction: str) -> Tensor:
         return losses
     if reduction == "sum":
         return losses.sum()
-    count = losses.numel() if mask is None else int(mask.sum())
-    return losses.sum() / max(count, 1)
+    if mask is None:
+        return losses.sum() / max(losses.numel(), 1)
+    # A tensor, so that nothing waits for the device.
+    return losses.sum() / mask.sum().clamp(min=1)

@@ -2,6 +2,8 @@
 
 import math
 
+from throughtime.checks import positive_int
+
 
 def perplexity(nats_per_token: float) -> float:
     """e^loss: the number of equally likely tokens that would be as hard to guess.
@@ -31,7 +33,11 @@ def bits_per_character(total_nats: float, characters: int) -> float:
         total_nats: negative log-likelihood of the whole text, whatever its tokens.
         characters: length of the text, at least 1.
 
+    Raises:
+        InvalidType: ``characters`` is no int.
+        InvalidValue: ``characters`` is not positive.
+
     >>> bits_per_character(math.log(2) * 6, 3)
     2.0
     """
-    return bits(total_nats) / characters
+    return bits(total_nats) / positive_int("characters", characters)

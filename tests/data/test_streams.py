@@ -5,8 +5,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from throughtime.data import adding, evaluation_streams, shift_pairs, split, streams
-from throughtime.errors import DataError, InvalidValue
+from throughtime.data import evaluation_streams, shift_pairs, split, streams
+from throughtime.errors import DataError, InvalidShape, InvalidType, InvalidValue
 
 
 def test_shift_by_one():
@@ -43,6 +43,14 @@ def test_evaluation_scores_every_pair_once(count, batch):
         assert column == list(range(first, first + len(column)))
 
 
+@pytest.mark.parametrize(
+    "cut", [shift_pairs, evaluation_streams, lambda tokens: streams(tokens, 1)]
+)
+def test_streams_are_cut_from_one_text(cut):
+    with pytest.raises(InvalidShape, match=r"shape \(N,\), got \(6, 2\)"):
+        cut(torch.zeros(6, 2, dtype=torch.long))
+
+
 def test_too_little_to_predict():
     with pytest.raises(DataError, match=r"1 token\(s\), at least 2"):
         evaluation_streams(torch.zeros(1, dtype=torch.long))
@@ -59,18 +67,44 @@ def test_split_keeps_all_text(unit):
 
 def test_split_at_a_space_without_lines():
     assert split("aa bb cc dd", 0.5, unit="word") == ("aa bb ", "cc dd")
+    assert split("aa\tbb\tcc\tdd", 0.5, unit="word") == ("aa\tbb\t", "cc\tdd")
+    # The newline at the end begins no line.
+    assert split("aa bb cc dd\n", 0.5, unit="bpe") == ("aa bb ", "cc dd\n")
+    # Nowhere to move to: subwords can begin anywhere.
+    assert split("abcdefghij", 0.2, unit="bpe") == ("abcdefgh", "ij")
     with pytest.raises(DataError, match="too short to hold out"):
         split("x", 0.1)
 
 
-def test_adding_problem():
-    generator = torch.Generator().manual_seed(0)
-    x, target = adding(50, 20_000, generator=generator)
-    assert torch.equal(x[..., 1].sum(0), torch.full((20_000,), 2.0))
-    torch.testing.assert_close((x[..., 0] * x[..., 1]).sum(0), target)
-    # Variance of the sum of two U[0, 1]: 2 / 12; standard error here: 0.0013.
-    assert ((target - 1) ** 2).mean().item() == pytest.approx(1 / 6, abs=0.005)
-    again = adding(50, 20_000, generator=torch.Generator().manual_seed(0))
-    assert torch.equal(again[0], x)
-    with pytest.raises(InvalidValue, match="at least 2 for two marks"):
-        adding(1, 1)
+def test_split_stays_at_a_start_of_a_line():
+    assert split("aaa\nb b\n", 0.5, unit="word") == ("aaa\n", "b b\n")
+
+
+@given(
+    st.text("ab \n\t", min_size=2, max_size=60),
+    st.floats(0.01, 0.99),
+    st.sampled_from(["word", "bpe"]),
+)
+def test_split_never_cuts_a_word(text, fraction, unit):
+    try:
+        train, held_out = split(text, fraction, unit=unit)
+    except DataError:
+        return
+    assert train + held_out == text
+    assert train.strip()
+    assert held_out.strip()
+    # With white space to move on to, the cut is behind it.
+    least = len(text) - max(1, round(len(text) * fraction))
+    assert len(train) >= least
+    if any(c.isspace() for c in text[least:].rstrip()):
+        assert train[-1].isspace()
+
+
+def test_split_options():
+    for fraction in (0, 1, 1.5, -0.1):
+        with pytest.raises(InvalidValue, match=r"fraction must lie between 0 and 1"):
+            split("a b c", fraction)
+    with pytest.raises(InvalidType, match="fraction should be a number"):
+        split("a b c", "0.1")
+    with pytest.raises(InvalidValue, match="unknown unit 'words': known are char, wo"):
+        split("a b c", 0.5, unit="words")

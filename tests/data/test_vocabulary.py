@@ -1,61 +1,20 @@
-"""Vocabularies: round trips, order, and the counts of the Penn Treebank."""
+"""What all vocabularies share: files, indices, options."""
 
-import gzip
 import json
 
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
-from throughtime.data import build_vocabulary, load_vocabulary, one_hot
-from throughtime.errors import InvalidValue, RunError
+from throughtime.data import Vocabulary, build_vocabulary, load_vocabulary
+from throughtime.errors import (
+    DataError,
+    InvalidShape,
+    InvalidType,
+    InvalidValue,
+    RunError,
+)
 
 TEXT = "the cat sat\nthe dog\n\nthe end\n"
-
-
-def test_characters():
-    vocabulary = build_vocabulary("banana")
-    assert vocabulary.tokens == ["<unk>", "a", "b", "n"]
-    assert vocabulary.encode("nab!").tolist() == [3, 1, 2, 0]
-    assert vocabulary.decode([2, 1, 0]) == "ba\ufffd"
-    assert vocabulary.missing("nab!?") == ["!", "?"]
-    assert vocabulary.boundary_index is None
-    assert build_vocabulary("a\n").boundary_index == 1
-
-
-def test_words_end_lines_and_sort_by_frequency():
-    vocabulary = build_vocabulary(TEXT, "word")
-    assert vocabulary.tokens == ["<eos>", "the", "cat", "dog", "end", "sat", "<unk>"]
-    assert vocabulary.decode(vocabulary.encode(TEXT)) == TEXT
-    tokens = [vocabulary.tokens[i] for i in vocabulary.encode("the fox\n\nx")]
-    assert tokens == ["the", "<unk>", "<eos>", "<eos>", "<unk>", "<eos>"]
-    assert vocabulary.missing("the fox") == ["fox"]
-
-
-def test_word_limits():
-    assert len(build_vocabulary(TEXT, "word", size=4)) == 4
-    frequent = build_vocabulary(TEXT, "word", min_frequency=2)
-    assert frequent.tokens == ["<eos>", "the", "<unk>"]
-
-
-def test_unknown_in_the_text_is_the_unknown_token():
-    vocabulary = build_vocabulary("a <unk> a\n", "word")
-    assert sorted(vocabulary.tokens) == ["<eos>", "<unk>", "a"]
-    assert vocabulary.tokens[vocabulary.unknown_index or 0] == "<unk>"
-
-
-@settings(max_examples=50, deadline=None)
-@given(st.text(alphabet=st.characters(exclude_categories=["Cs"])))
-def test_subwords_lose_nothing(text):
-    vocabulary = build_vocabulary(TEXT, "bpe", size=260)
-    assert vocabulary.decode(vocabulary.encode(text)) == text
-
-
-@given(st.text(min_size=1))
-def test_characters_lose_nothing(text):
-    vocabulary = build_vocabulary(text)
-    assert vocabulary.decode(vocabulary.encode(text)) == text
 
 
 @pytest.mark.parametrize("unit", ["char", "word", "bpe"])
@@ -65,7 +24,12 @@ def test_files_come_back_equal(tmp_path, unit):
     again = build_vocabulary(TEXT, unit, size=size)
     vocabulary.save(tmp_path / "v.json")
     loaded = load_vocabulary(tmp_path / "v.json")
-    assert loaded == vocabulary == again
+    assert loaded == vocabulary == again == Vocabulary.load(tmp_path / "v.json")
+    assert Vocabulary.from_json(vocabulary.to_json()) == vocabulary
+    assert type(loaded) is type(vocabulary)
+    assert loaded.tokens == vocabulary.tokens
+    values = json.loads(vocabulary.to_json())
+    assert (values["format"], values["unit"]) == (1, unit)
     assert loaded.fingerprint() == vocabulary.fingerprint()
     assert torch.equal(loaded.encode(TEXT), vocabulary.encode(TEXT))
     assert loaded != build_vocabulary(TEXT + "zebra\n", unit, size=size and size + 1)
@@ -81,31 +45,64 @@ def test_damaged_files(tmp_path):
         load_vocabulary(tmp_path / "v2.json")
 
 
+@pytest.mark.parametrize(
+    ("values", "says"),
+    [
+        ({"unit": "phoneme"}, "unknown unit 'phoneme': known are char, word, bpe"),
+        ({"unit": []}, "unknown unit"),
+        ({"unit": "char"}, "characters"),
+        ({"unit": "char", "characters": [1]}, "strings of length 1"),
+        ({"unit": "char", "characters": ["ab"]}, "strings of length 1"),
+        ({"unit": "char", "characters": ["a", "a"]}, "twice"),
+        ({"unit": "bpe", "tokenizer": {}}, "tokenizer"),
+        ({"unit": "word", "tokenizer": {"x": 1}}, "tokenizer"),
+    ],
+)
+def test_damaged_content(tmp_path, values, says):
+    text = json.dumps({"format": 1, **values})
+    with pytest.raises((DataError, InvalidValue), match=says):
+        Vocabulary.from_json(text)
+    (tmp_path / "v.json").write_text(text)
+    with pytest.raises(RunError, match=f"no vocabulary file, or damaged .*{says}"):
+        load_vocabulary(tmp_path / "v.json")
+
+
+def test_damaged_indices_of_words():
+    values = json.loads(build_vocabulary(TEXT, "word").to_json())
+    values["tokenizer"]["model"]["vocab"]["cat"] = 99
+    with pytest.raises(DataError, match="token indices should be 0 to 6"):
+        Vocabulary.from_json(json.dumps(values))
+    del values["tokenizer"]["model"]["vocab"]
+    with pytest.raises(DataError, match="damaged"):
+        Vocabulary.from_json(json.dumps(values))
+
+
+@pytest.mark.parametrize("unit", ["char", "word", "bpe"])
+def test_indices_outside_the_vocabulary(unit):
+    vocabulary = build_vocabulary(TEXT, unit, size=260 if unit == "bpe" else None)
+    last = len(vocabulary) - 1
+    assert vocabulary.token(last) == vocabulary.tokens[-1]
+    assert vocabulary.decode([]) == vocabulary.decode(vocabulary.encode("")) == ""
+    for index in (-1, last + 1):
+        with pytest.raises(InvalidValue, match=rf"must lie in \[0, {last + 1}\)"):
+            vocabulary.token(index)
+        with pytest.raises(
+            InvalidValue, match=f"values from 0 to {index}|from {index}"
+        ):
+            vocabulary.decode(torch.tensor([0, index]))
+    with pytest.raises(InvalidShape, match=r"shape \(N,\), got \(1, 2\)"):
+        vocabulary.decode(torch.zeros(1, 2, dtype=torch.long))
+
+
+def test_text_that_is_none():
+    with pytest.raises(InvalidType, match="text should be of type str, got: bytes"):
+        build_vocabulary(b"abc")
+    with pytest.raises(DataError, match="half a surrogate pair"):
+        build_vocabulary("a\ud800")
+
+
 def test_bad_options():
     with pytest.raises(InvalidValue, match="unknown unit 'words': known are char, wo"):
         build_vocabulary(TEXT, "words")
-    with pytest.raises(InvalidValue, match="size must be at least 256"):
-        build_vocabulary(TEXT, "bpe", size=100)
     with pytest.raises(InvalidValue, match="min_frequency must be greater than zero"):
         build_vocabulary(TEXT, min_frequency=0)
-
-
-def test_one_hot_equals_identity_rows():
-    tokens = torch.tensor([[0, 2], [1, 1]])
-    assert torch.equal(one_hot(tokens, 3), torch.eye(3)[tokens])
-    with pytest.raises(InvalidValue, match=r"tokens must lie in \[0, 2\)"):
-        one_hot(tokens, 2)
-
-
-def test_penn_treebank_counts(data_folder):
-    """Published: 929,589 / 73,760 / 82,430 tokens, 10,000 types."""
-
-    def read(part):
-        path = data_folder / "ptb" / f"ptb.{part}.txt.gz"
-        return gzip.decompress(path.read_bytes()).decode()
-
-    vocabulary = build_vocabulary(read("train"), "word")
-    assert len(vocabulary) == 10_000
-    for part, count in (("train", 929_589), ("valid", 73_760), ("test", 82_430)):
-        assert len(vocabulary.encode(read(part))) == count
-    assert vocabulary.missing(read("valid") + read("test")) == []

@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 
 from tests.models.toy import TABLE, Markov
 from throughtime.data import evaluation_streams
-from throughtime.errors import InvalidShape, InvalidValue
+from throughtime.errors import InvalidShape, InvalidType, InvalidValue
 from throughtime.models import (
     LanguageModelProtocol,
+    NGramLM,
     beam_search,
     evaluate,
     generate,
@@ -23,6 +24,10 @@ from throughtime.models.sampling import apply_temperature, keep_top_k, keep_top_
 
 MODEL = Markov(TABLE)
 START = torch.tensor([0])
+# P(next) depends on the last two tokens, so the state matters.
+TRIGRAM = NGramLM(3, vocabulary_size=3).fit(
+    torch.tensor([0, 1, 2, 0, 0, 1, 1, 0, 2, 2, 1, 0, 0, 2, 0, 0, 1, 2, 2, 2])
+)
 
 
 def test_toy_meets_the_protocol():
@@ -36,10 +41,18 @@ def test_chain_rule():
     longer = log_prob(MODEL, tokens, start=torch.tensor([2, 1]))
     want = [math.log(0.25 * 0.5), math.log(0.25 * 0.6)]
     assert longer.tolist() == pytest.approx(want, abs=1e-12)
-    every = torch.tensor(list(itertools.product(range(3), repeat=3))).t()
-    assert log_prob(MODEL, every, start=1).exp().sum().item() == pytest.approx(1)
+    for length in (1, 2, 3):
+        every = torch.tensor(list(itertools.product(range(3), repeat=length))).t()
+        total = log_prob(MODEL, every, start=1).exp().sum().item()
+        assert total == pytest.approx(1, abs=1e-12)
     with pytest.raises(InvalidShape, match="start is empty"):
         log_prob(MODEL, tokens, start=torch.tensor([]))
+    with pytest.raises(InvalidShape, match=r"start must be tokens \(n,\)"):
+        log_prob(MODEL, tokens, start=tokens)
+    with pytest.raises(InvalidValue, match=r"start must lie in \[0, 3\)"):
+        log_prob(MODEL, tokens, start=3)
+    with pytest.raises(InvalidShape, match=r"tokens must be \(N, B\)"):
+        log_prob(MODEL, tokens[0], start=0)
 
 
 def test_next_distribution():
@@ -58,11 +71,29 @@ def test_evaluation_is_the_sum_over_pairs(streams, chunk):
     assert score.perplexity == pytest.approx(math.exp(nats / 8), rel=1e-12)
 
 
+def test_evaluation_errors():
+    tokens = torch.tensor([[0], [1], [2]])
+    for error, options, says in (
+        (InvalidValue, {"chunk": 0}, "chunk must be greater than zero"),
+        (InvalidShape, {"targets": tokens[:2]}, "inputs, targets and mask must all"),
+        (InvalidValue, {"targets": tokens + 1}, r"targets must lie in \[0, 3\)"),
+        (InvalidShape, {"mask": torch.ones(3, 2, dtype=torch.bool)}, r"and \(3, 2\)"),
+        (InvalidType, {"mask": tokens}, "mask should be of torch.bool"),
+        (InvalidValue, {"mask": tokens > 2}, "no target counts"),
+    ):
+        with pytest.raises(error, match=says):
+            evaluate(MODEL, **{"inputs": tokens, "targets": tokens, **options})
+
+
 def test_temperature_closed_form():
     p = torch.tensor([0.7, 0.2, 0.1], dtype=torch.float64)
     for t in (0.25, 1.0, 3.0):
         want = p ** (1 / t) / (p ** (1 / t)).sum()
         torch.testing.assert_close(apply_temperature(p.log(), t).exp(), want)
+    # So small that log p / t overflows: all mass on the likeliest.
+    single = p.float().log()
+    assert apply_temperature(single, 1e-300).exp().tolist() == [1, 0, 0]
+    assert apply_temperature(single, 1e300).exp().tolist() == pytest.approx([1 / 3] * 3)
     with pytest.raises(InvalidValue, match="temperature should be a number in range"):
         apply_temperature(p.log(), 0)
 
@@ -74,11 +105,24 @@ def test_top_p_is_the_smallest_set(weights, p):
     kept = keep_top_p(probs.log(), p).exp()
     chosen = kept > 0
     mass = probs[chosen].sum().item()
-    assert mass >= p - 1e-9
+    assert mass >= p - 1e-12
     # Without its least likely member the set would miss p.
-    assert mass - probs[chosen].min().item() < p + 1e-9
+    assert p == 1 or mass - probs[chosen].min().item() < p + 1e-12
     assert not (~chosen).any() or probs[chosen].min() >= probs[~chosen].max()
     torch.testing.assert_close(kept[chosen], probs[chosen] / mass)
+
+
+def test_top_p_of_many_tokens_in_single_precision():
+    """The size of the set, against sorted sums in float64; 1 keeps every token."""
+    generator = torch.Generator().manual_seed(0)
+    log_probs = torch.log_softmax(3 * torch.randn(10_000, generator=generator), -1)
+    ranked = log_probs.double().exp().sort(descending=True).values
+    for p in (0.5, 0.99, 0.9999):
+        kept = int((keep_top_p(log_probs, p) > -torch.inf).sum())
+        assert kept == int((ranked.cumsum(0) < p).sum()) + 1
+    assert (keep_top_p(log_probs, 1.0) > -torch.inf).all()
+    # The second token has mass e^-100, lost in a sum with 1.
+    assert (keep_top_p(torch.tensor([0.0, -100.0]), 1.0) > -torch.inf).all()
 
 
 def test_top_k_and_ties():
@@ -88,17 +132,30 @@ def test_top_k_and_ties():
     assert keep_top_p(flat, 0.01).exp().tolist() == [1, 0, 0, 0]
 
 
-def test_frequencies_of_draws():
+@pytest.mark.parametrize(
+    ("options", "table"),
+    [
+        ({}, TABLE),
+        (
+            {"temperature": 0.5},  # p^2, renormalised
+            [[p * p / sum(q * q for q in row) for p in row] for row in TABLE],
+        ),
+        ({"top_k": 2}, [[0, 2 / 3, 1 / 3], [2 / 3, 1 / 3, 0], [0.25, 0, 0.75]]),
+        ({"top_p": 0.79}, [[0, 2 / 3, 1 / 3], TABLE[1], [0.25, 0, 0.75]]),
+        ({"banned": [1]}, [[0.25, 0, 0.75], None, [0.25, 0, 0.75]]),
+    ],
+)
+def test_frequencies_of_draws(options, table):
     """20,000 draws, each share within 4 standard errors of its probability."""
     generator = torch.Generator().manual_seed(0)
-    tokens = generate(MODEL, START, 20_000, generator=generator)
+    tokens = generate(MODEL, START, 20_000, generator=generator, **options)
     before = torch.cat([START, tokens[:-1]])
-    for a in range(3):
+    for a in before.unique().tolist():
         after = tokens[before == a]
         for b in range(3):
-            p, n = TABLE[a][b], len(after)
+            p, n = table[a][b], len(after)
             share = (after == b).double().mean().item()
-            assert abs(share - p) < 4 * math.sqrt(p * (1 - p) / n)
+            assert abs(share - p) <= 4 * math.sqrt(p * (1 - p) / n)
 
 
 def test_same_seed_same_text():
@@ -114,6 +171,53 @@ def test_greedy_is_the_argmax_and_the_limit_of_temperature():
     assert generate(MODEL, START, 4, temperature=0).tolist() == [1, 0, 1, 0]
     assert generate(MODEL, START, 4, top_k=1).tolist() == [1, 0, 1, 0]
     assert generate(MODEL, START, 2, method="greedy", banned=[1]).tolist() == [2, 2]
+    tied = Markov([[0.2, 0.4, 0.4], [0.3, 0.3, 0.4], [0.4, 0.2, 0.4]])
+    assert generate(tied, START, 3, method="greedy").tolist() == [1, 2, 0]
+
+
+def slow_beam(prompt, length, beam_size):
+    """Beams of TRIGRAM by scoring every candidate from its first token on."""
+
+    def value(text):
+        tokens = torch.tensor(text).unsqueeze(1)
+        return log_prob(TRIGRAM, tokens, start=torch.tensor(prompt)).item()
+
+    texts = [()]
+    for _ in range(length):
+        candidates = [(*text, token) for text in texts for token in range(3)]
+        texts = sorted(candidates, key=value, reverse=True)[:beam_size]
+    return [(list(text), value(text)) for text in texts]
+
+
+@pytest.mark.parametrize("beam_size", [1, 2, 4, 81])
+def test_beam_of_a_model_with_state(beam_size):
+    """Against full scores; 81 = 3^4 is all texts."""
+    found = beam_search(TRIGRAM, torch.tensor([1, 2]), 4, beam_size=beam_size)
+    want = slow_beam([1, 2], 4, beam_size)
+    got = [(h.tokens.tolist(), h.log_prob) for h in found]
+    assert [p for _, p in got] == pytest.approx([p for _, p in want], abs=1e-12)
+    assert len(found) == beam_size
+    for text, p in got:
+        tokens = torch.tensor(text).unsqueeze(1)
+        full = log_prob(TRIGRAM, tokens, start=torch.tensor([1, 2])).item()
+        assert p == pytest.approx(full, abs=1e-12)
+    if beam_size == 1:
+        greedy = generate(TRIGRAM, torch.tensor([1, 2]), 4, method="greedy")
+        assert got[0][0] == greedy.tolist()
+
+
+def test_impossible_continuations():
+    certain = Markov([[0.0, 1.0, 0.0], [1.0, 0.0, 0.0], [0.0, 0.0, 1.0]])
+    (only,) = beam_search(certain, START, 2, beam_size=9)
+    assert (only.tokens.tolist(), only.log_prob) == ([1, 0], 0.0)
+    for options in ({}, {"method": "greedy"}):
+        with pytest.raises(InvalidValue, match="no probability, or NaN, to every"):
+            generate(certain, START, 2, banned=[1], **options)
+    broken = Markov([[math.nan] * 3] * 3)
+    with pytest.raises(InvalidValue, match="no probability, or NaN, to every"):
+        generate(broken, START, 2)
+    with pytest.raises(InvalidValue, match="the model gives NaN"):
+        beam_search(broken, START, 2, beam_size=2)
 
 
 def test_exhaustive_beam_finds_everything():
@@ -155,7 +259,21 @@ def test_errors():
         generate(MODEL, torch.zeros(0, dtype=torch.long), 1)
     with pytest.raises(InvalidValue, match="every token is banned"):
         generate(MODEL, START, 1, banned=[0, 1, 2])
-    with pytest.raises(InvalidValue, match="top_p should be a number in range"):
-        generate(MODEL, START, 1, top_p=1.5)
+    for method in ("sample", "greedy"):
+        with pytest.raises(InvalidValue, match="top_p should be a number in range"):
+            generate(MODEL, START, 1, method=method, top_p=1.5)
+        with pytest.raises(InvalidValue, match="top_k must be greater than zero"):
+            generate(MODEL, START, 1, method=method, top_k=0)
+    for outside in (3, -1):
+        with pytest.raises(InvalidValue, match=r"banned must hold tokens in \[0, 3\)"):
+            generate(MODEL, START, 1, banned=[outside])
+        with pytest.raises(InvalidValue, match=r"end_index must be a token in \[0, 3"):
+            beam_search(MODEL, START, 1, end_index=outside)
+        with pytest.raises(InvalidValue, match=r"prompt must lie in \[0, 3\)"):
+            generate(MODEL, torch.tensor([outside]), 1)
+    with pytest.raises(InvalidType, match="prompt should be a Tensor of integers"):
+        beam_search(MODEL, torch.tensor([0.5]), 1)
+    with pytest.raises(InvalidValue, match="temperature should be a number in range"):
+        generate(MODEL, START, 1, temperature=-1.0)
     with pytest.raises(InvalidValue, match="beam_size must be greater than zero"):
         beam_search(MODEL, START, 1, beam_size=0)

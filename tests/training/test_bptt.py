@@ -8,7 +8,7 @@ from torch import nn
 
 from throughtime.errors import InvalidValue
 from throughtime.losses import mse
-from throughtime.training import BPTT, TruncatedBPTT, detach_state, window_loss
+from throughtime.training import BPTT, TruncatedBPTT, window_loss
 
 
 class Linear(nn.Module):
@@ -89,12 +89,32 @@ def test_mask_changes_what_counts():
     torch.testing.assert_close(value, alone)
 
 
-def test_detached_state_keeps_values_and_structure():
-    leaf = torch.ones(2, requires_grad=True)
-    state = detach_state(((leaf * 2, None), [leaf * 3]))
-    assert not state[0][0].requires_grad
-    assert state[0][1] is None
-    assert torch.equal(state[1][0], torch.full((2,), 3.0))
+def test_truncated_gradient_misses_exactly_the_longer_lags():
+    """Closed form: h_t = Σ a^k x_{t-k}, so a loss Σ h_t has Σ_k k a^(k-1) x_{t-k}.
+
+    With tau = stride, a step's gradient reaches back to the start of its own window.
+    """
+    a, tau, steps = 0.7, 3, 9
+    x = torch.linspace(-1, 1, steps, dtype=torch.float64).unsqueeze(1)
+    model, state, got = Linear(a), None, 0.0
+    for window in TruncatedBPTT(tau).windows(steps):
+        model.zero_grad()
+
+        def total(outputs, targets, mask):
+            return outputs.sum()
+
+        loss, state = window_loss(model, x, x, state, window, total)
+        loss.backward()
+        got += model.a.grad.item()
+    h = [sum(a**k * x[t - k].item() for k in range(t + 1)) for t in range(steps)]
+    # d_t = Σ_i a^i h_{t-1-i}, over the i that stay inside the window of t.
+    want = sum(
+        a**i * h[t - 1 - i]
+        for t in range(steps)
+        for i in range(t - t // tau * tau + 1)
+        if t - 1 - i >= 0
+    )
+    assert got == pytest.approx(want, rel=1e-12)
 
 
 def test_stride_beyond_tau_is_refused():

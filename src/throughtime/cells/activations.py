@@ -29,6 +29,9 @@ from torch import Tensor
 
 from throughtime.checks import number
 from throughtime.errors import InvalidValue, unknown_name
+from throughtime.vector_math import settle
+
+settle()
 
 Alpha = float | Tensor | None
 

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-import throughtime
-from throughtime import init
+from throughtime import __version__, init
 from throughtime.diagnostics import GradientFlow, gradient_flow
 from throughtime.losses import cross_entropy
 from throughtime.models import LanguageModel
@@ -182,7 +181,7 @@ def _settings(task: "LanguageModelTask") -> Section:
         ("threads", str(torch.get_num_threads())),
         (
             "versions",
-            f"throughtime {throughtime.__version__}, torch {torch.__version__}, "
+            f"throughtime {__version__}, torch {torch.__version__}, "
             f"Python {platform.python_version()}",
         ),
     ]

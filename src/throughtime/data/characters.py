@@ -39,9 +39,13 @@ class Characters(Vocabulary):
         return cls(sorted(kept if size is None else kept[: size - 1]))
 
     @classmethod
-    def load(cls, content: dict[str, Any]) -> Self:
-        """From ``content``."""
-        return cls(content["characters"])
+    def from_content(cls, content: dict[str, Any]) -> Self:
+        characters = content["characters"]
+        if not all(isinstance(c, str) and len(c) == 1 for c in characters):
+            raise ValueError("characters should be strings of length 1")
+        if len(set(characters)) < len(characters):
+            raise ValueError("a character is there twice")
+        return cls(characters)
 
     def content(self) -> dict[str, Any]:
         return {"characters": self.tokens[1:]}
@@ -51,7 +55,8 @@ class Characters(Vocabulary):
 
     def decode(self, indices: Tensor | Sequence[int]) -> str:
         """The text; an unknown character becomes U+FFFD."""
-        return "".join(self.tokens[i] if i else "\ufffd" for i in as_list(indices))
+        values = as_list(indices, len(self))
+        return "".join(self.tokens[i] if i else "\ufffd" for i in values)
 
     def missing(self, text: str) -> list[str]:
         return sorted(set(text) - set(self._index))

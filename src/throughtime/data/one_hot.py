@@ -4,13 +4,14 @@ import torch
 from torch import Tensor
 
 from throughtime.checks import positive_int
-from throughtime.errors import InvalidValue
+from throughtime.errors import InvalidType, InvalidValue
 
 
 def one_hot(tokens: Tensor, size: int) -> Tensor:
     """1 at the token's index, else 0: (...) long -> (..., V) of the default float type.
 
     Raises:
+        InvalidType: tokens that are not long.
         InvalidValue: a token outside [0, V).
 
     >>> one_hot(torch.tensor([1, 0]), 3)
@@ -18,6 +19,8 @@ def one_hot(tokens: Tensor, size: int) -> Tensor:
             [1., 0., 0.]])
     """
     positive_int("size", size)
+    if tokens.dtype != torch.long:
+        raise InvalidType(f"tokens should be of dtype long, got: {tokens.dtype}")
     if tokens.numel() and not 0 <= int(tokens.min()) <= int(tokens.max()) < size:
         raise InvalidValue(
             f"tokens must lie in [0, {size}), got values from {int(tokens.min())} to "

@@ -7,7 +7,14 @@ from typing import Any, Self
 from torch import Tensor
 
 from throughtime.checks import positive_int
-from throughtime.data.vocabulary import Vocabulary, as_list, as_tensor
+from throughtime.data.vocabulary import (
+    Vocabulary,
+    as_list,
+    as_tensor,
+    check_text,
+    read_tokenizer,
+    tokens_in_order,
+)
 from throughtime.errors import InvalidValue
 
 DEFAULT_SIZE = 2000
@@ -25,8 +32,7 @@ class Subwords(Vocabulary):
 
     def __init__(self, tokenizer: Any) -> None:
         self._tokenizer = tokenizer
-        table: dict[str, int] = tokenizer.get_vocab()
-        self.tokens = sorted(table, key=lambda token: table[token])
+        self.tokens = tokens_in_order(tokenizer)
         self.unknown_index = None
         newline = tokenizer.encode("\n").ids
         self.boundary_index = newline[0] if len(newline) == 1 else None
@@ -55,21 +61,19 @@ class Subwords(Vocabulary):
         return cls(tokenizer)
 
     @classmethod
-    def load(cls, content: dict[str, Any]) -> Self:
-        """From ``content``."""
-        from tokenizers import Tokenizer
-
-        return cls(Tokenizer.from_str(json.dumps(content["tokenizer"])))
+    def from_content(cls, content: dict[str, Any]) -> Self:
+        return cls(read_tokenizer(content["tokenizer"]))
 
     def content(self) -> dict[str, Any]:
         return {"tokenizer": json.loads(self._tokenizer.to_str())}
 
     def encode(self, text: str) -> Tensor:
-        return as_tensor(self._tokenizer.encode(text).ids)
+        return as_tensor(self._tokenizer.encode(check_text(text)).ids)
 
     def decode(self, indices: Tensor | Sequence[int]) -> str:
         """The text; bytes that form no character become U+FFFD."""
-        return self._tokenizer.decode(as_list(indices))
+        return self._tokenizer.decode(as_list(indices, len(self)))
 
     def missing(self, text: str) -> list[str]:
-        return []
+        """Nothing, but for halves of surrogate pairs, which have no bytes in UTF-8."""
+        return sorted({c for c in text if "\ud800" <= c <= "\udfff"})

@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 
 from throughtime.checks import number, positive_int
-from throughtime.errors import InvalidShape
-from throughtime.models.protocol import LanguageModelProtocol
+from throughtime.errors import InvalidValue
+from throughtime.models.protocol import LanguageModelProtocol, checked_prompt
 
 
 @dataclass(frozen=True)
@@ -37,6 +37,8 @@ def beam_search(
     """The ``beam_size`` likeliest continuations found, best first.
 
     With a beam of 1 it is the greedy choice; with a beam of V^length it is exhaustive.
+    Beams are extended by log P, and a finished hypothesis keeps its place, so fewer
+    are extended after it. Continuations of probability 0 are left out.
 
     Args:
         model: any language model; put a network into eval mode first.
@@ -48,25 +50,35 @@ def beam_search(
 
     Raises:
         InvalidShape: the prompt is empty or not one sequence.
-        InvalidValue: a number is out of range.
+        InvalidType: the prompt or an option has the wrong type.
+        InvalidValue: a number or a token is out of range, or the model gives NaN or
+            no probability at all.
     """
     positive_int("length", length)
     positive_int("beam_size", beam_size)
     number("length_penalty", length_penalty, minimum=0)
-    if prompt.dim() != 1 or len(prompt) == 0:
-        raise InvalidShape(
-            f"prompt must be tokens (n,), at least one, got {tuple(prompt.shape)}"
+    prompt = checked_prompt("prompt", prompt, model.vocabulary_size)
+    if end_index is not None and not 0 <= end_index < model.vocabulary_size:
+        raise InvalidValue(
+            f"end_index must be a token in [0, {model.vocabulary_size}), "
+            f"got {end_index}"
         )
     done: list[Hypothesis] = []
     with torch.no_grad():
         log_probs, state = model.next_log_probs(
             prompt.unsqueeze(1), model.initial_state(1)
         )
-        totals = torch.zeros(1, dtype=torch.float64)
-        texts = torch.zeros((1, 0), dtype=torch.long)
+        totals = log_probs.new_zeros(1, dtype=torch.float64)
+        texts = prompt.new_zeros((1, 0))
         for step in range(1, length + 1):
             sums = totals[:, None] + log_probs[-1].double()
-            count = min(beam_size - len(done), sums.numel())
+            possible = int((sums > -torch.inf).sum())
+            if sums.isnan().any() or possible == 0:
+                raise InvalidValue(
+                    "the model gives NaN, or no probability to any token; check that "
+                    "its training converged"
+                )
+            count = min(beam_size - len(done), possible)
             # Stable: among equals the lower beam and token, as the greedy choice does.
             order = sums.flatten().argsort(descending=True, stable=True)[:count]
             beams, tokens = order // sums.size(1), order % sums.size(1)

@@ -12,6 +12,7 @@ Chen and Goodman, "An empirical study of smoothing techniques for language model
 Harvard TR-10-98, 1998.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Self
 
@@ -23,8 +24,12 @@ from torch import Tensor
 from throughtime.checks import positive_int
 from throughtime.errors import InvalidShape, InvalidValue
 from throughtime.models.ngram_counts import Ints, Order, count_ngrams, find
+from throughtime.models.protocol import checked_tokens
 
 Floats = NDArray[np.float64]
+
+# Where the formula has no answer: what KenLM's --discount_fallback uses.
+FALLBACK_DISCOUNTS = (0.5, 1.0, 1.5)
 
 
 @dataclass(frozen=True)
@@ -43,7 +48,8 @@ class _Level:
 class NGramLM:
     """Interpolated modified Kneser-Ney over one continuous text.
 
-    Meets ``LanguageModelProtocol``; its state is the last order - 1 tokens.
+    Meets ``LanguageModelProtocol``; its state is the last order - 1 tokens, or all of
+    them if fewer were read. Every token has some probability in every context.
 
     Args:
         order: n, so that a token depends on the n - 1 before it.
@@ -70,10 +76,11 @@ class NGramLM:
         return self._vocabulary_size
 
     def fit(self, tokens: Tensor) -> Self:
-        """Count a text (N,).
+        """Count a text (N,); with N < order the highest order is N.
 
         Raises:
             InvalidShape: not one sequence, or empty.
+            InvalidType: no tensor of integers.
             InvalidValue: a token outside [0, V).
         """
         text = self._as_array(tokens)
@@ -92,83 +99,90 @@ class NGramLM:
     def score(self, tokens: Tensor) -> Tensor:
         """log P of each token but the first given all before it, float64 (N - 1,).
 
+        The first token is only read: nothing comes before it.
+
         Raises:
             InvalidShape: not one sequence, or empty.
+            InvalidType: no tensor of integers.
             InvalidValue: a token outside [0, V), or the model is not fitted.
         """
-        text = self._as_array(tokens)
-        return torch.from_numpy(np.log(self._probabilities(text)[1:]))
-
-    def _probabilities(self, text: Ints) -> Floats:
-        """P of each token given those before it, for a text without a past."""
         self._check_fitted()
+        text = self._as_array(tokens)
         probability = np.full(len(text), 1 / self.vocabulary_size)
-        # Number of the context u of each position in the order below; -1: never seen.
-        contexts = np.zeros(len(text), dtype=np.int64)
-        for n, level in enumerate(self._levels, start=1):
-            found = find(level.table, contexts, text, self.vocabulary_size)
-            seen = contexts >= 0
-            left = np.where(seen, level.left[contexts], 1.0)
+        for level, contexts, found in self._look_up(text):
+            left = np.where(contexts >= 0, level.left[contexts], 1.0)
             share = np.where(found >= 0, level.first[found], 0.0)
             probability = share + left * probability
-            # The context of the next order at t is the n-gram that ends at t - 1.
-            contexts = np.full(len(text), -1, dtype=np.int64)
-            contexts[n:] = found[n - 1 : -1] if len(text) > n else []
-        return probability
+        return torch.from_numpy(np.log(probability[1:]))
+
+    def _look_up(self, text: Ints) -> Iterator[tuple[_Level, Ints, Ints]]:
+        """Where every order's n-grams of a text are in the tables.
+
+        Args:
+            text: (N,) or (N, B), without a past.
+
+        Yields:
+            Per order, for every position: the number of the context before it, and of
+            the n-gram that ends at it; -1 for what was never counted.
+        """
+        contexts = np.zeros_like(text)
+        for level in self._levels:
+            found = find(level.table, contexts, text, self.vocabulary_size)
+            yield level, contexts, found
+            # What ends at t - 1 is the context of the next order at t.
+            contexts = np.full_like(text, -1)
+            contexts[1:] = found[:-1]
 
     # ---- LanguageModelProtocol
 
     def initial_state(self, batch_size: int) -> Tensor:
         """No tokens yet, (0, B)."""
+        positive_int("batch_size", batch_size)
         return torch.zeros((0, batch_size), dtype=torch.long)
 
     def next_log_probs(self, tokens: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
-        """log P(next token) after each of the tokens (T, B): float64 (T, B, V)."""
+        """log P(next token) after each of the tokens (T, B): float64 (T, B, V).
+
+        Computed on the CPU, returned on the device of ``tokens``.
+
+        Raises:
+            InvalidShape: tokens not (T, B), or a state of another batch.
+            InvalidType: no tensor of integers.
+            InvalidValue: a token outside [0, V), or the model is not fitted.
+        """
         self._check_fitted()
-        history = torch.cat([state, tokens])
-        rows = [
-            [
-                self._distribution(history[: len(state) + t + 1, b].numpy())
-                for b in range(tokens.size(1))
-            ]
-            for t in range(tokens.size(0))
-        ]
-        log_probs = torch.from_numpy(np.log(np.array(rows)))
-        log_probs = log_probs.reshape(*tokens.shape, self.vocabulary_size)
+        tokens = checked_tokens("tokens", tokens, self.vocabulary_size)
+        if tokens.dim() != 2 or state.dim() != 2 or tokens.size(1) != state.size(1):
+            raise InvalidShape(
+                f"tokens must be (T, B) and state (n, B), got {tuple(tokens.shape)} "
+                f"and {tuple(state.shape)}; begin with initial_state(B)"
+            )
+        history = torch.cat([state, tokens.cpu()])
+        log_probs = np.log(self._distributions(history.numpy(), len(tokens)))
         kept = max(0, len(history) - (self.order - 1))
-        return log_probs, history[kept:]
+        return torch.from_numpy(log_probs).to(tokens.device), history[kept:]
 
     def select_state(self, state: Tensor, indices: Tensor) -> Tensor:
         """The state of the sequences ``indices`` of the batch."""
-        return state.index_select(1, indices)
+        return state.index_select(1, indices.cpu())
 
-    def _distribution(self, history: Ints) -> Floats:
-        """P(· | history), (V,)."""
+    def _distributions(self, history: Ints, steps: int) -> Floats:
+        """P(· | history up to there) after each of the last steps, (steps, B, V)."""
         size = self.vocabulary_size
-        probability = np.full(size, 1 / size)
-        for n, level in enumerate(self._levels, start=1):
-            context = self._context(history, n - 1)
-            if context < 0:
-                break
-            start, stop = np.searchsorted(
-                level.table.keys, [context * size, (context + 1) * size]
-            )
-            probability = level.left[context] * probability
-            probability[level.table.keys[start:stop] - context * size] += level.first[
-                start:stop
-            ]
-        return probability
-
-    def _context(self, history: Ints, length: int) -> int:
-        """Number of the last ``length`` tokens; -1 if never seen."""
-        if length > len(history):
-            return -1
-        number = np.zeros(1, dtype=np.int64)
-        for level, token in zip(
-            self._levels, history[len(history) - length :], strict=False
-        ):
-            number = find(level.table, number, np.array([token]), self.vocabulary_size)
-        return int(number[0])
+        batch = history.shape[1]
+        rows = np.full((steps * batch, size), 1 / size)
+        # What ends at t is the context of the next order at t + 1.
+        contexts = np.zeros(steps * batch, dtype=np.int64)
+        for level, _, found in self._look_up(history):
+            keys = level.table.keys
+            first_key = contexts * size
+            starts, stops = np.searchsorted(keys, [first_key, first_key + size])
+            for row in np.flatnonzero(contexts >= 0):
+                followers = slice(starts[row], stops[row])
+                rows[row] *= level.left[contexts[row]]
+                rows[row, keys[followers] - first_key[row]] += level.first[followers]
+            contexts = found[len(history) - steps :].reshape(-1)
+        return rows.reshape(steps, batch, size)
 
     # ---- checks
 
@@ -179,33 +193,28 @@ class NGramLM:
             )
 
     def _as_array(self, tokens: Tensor) -> Ints:
-        if tokens.dim() != 1 or len(tokens) == 0:
+        text = checked_tokens("tokens", tokens, self.vocabulary_size)
+        if text.dim() != 1 or len(text) == 0:
             raise InvalidShape(
-                f"tokens must be one sequence (N,), not empty, got "
-                f"{tuple(tokens.shape)}"
+                f"tokens must be one sequence (N,), not empty, got {tuple(text.shape)}"
             )
-        if not 0 <= int(tokens.min()) <= int(tokens.max()) < self.vocabulary_size:
-            raise InvalidValue(
-                f"tokens must lie in [0, {self.vocabulary_size}), got values from "
-                f"{int(tokens.min())} to {int(tokens.max())}"
-            )
-        return tokens.numpy().astype(np.int64)
+        return text.cpu().numpy()
 
 
 def discounts(counts: Ints) -> Floats:
     """D_1, D_2, D_3+ from the counts of one order, as (0, D_1, D_2, D_3+).
 
-    Where the text is too small for the formula (some n_k is 0), or it leaves [0.1, k],
-    D_k is the nearest value in that range: every seen context hands something down, and
-    no share is negative.
+    A text that is small, or has few kinds of tokens, can have an n_k of 0 or a D_k that
+    is not positive. Such an order takes 0.5, 1, 1.5.
     """
     n = [0, *(int((counts == k).sum()) for k in range(1, 5))]
-    y = n[1] / (n[1] + 2 * n[2]) if n[1] else 0.5
-    values = [0.0]
-    for k in (1, 2, 3):
-        d = k - (k + 1) * y * n[k + 1] / n[k] if n[k] else k * y
-        values.append(min(max(d, 0.1), float(k)))
-    return np.array(values)
+    if min(n[1:]) == 0:
+        return np.array([0.0, *FALLBACK_DISCOUNTS])
+    y = n[1] / (n[1] + 2 * n[2])
+    values = [k - (k + 1) * y * n[k + 1] / n[k] for k in (1, 2, 3)]
+    if min(values) <= 0:
+        values = FALLBACK_DISCOUNTS
+    return np.array([0.0, *values])
 
 
 def _level(table: Order, counts: Ints, contexts: int) -> _Level:

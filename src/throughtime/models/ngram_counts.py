@@ -52,12 +52,9 @@ def count_ngrams(tokens: Ints, order: int, vocabulary_size: int) -> list[Order]:
 def find(table: Order, contexts: Ints, tokens: Ints, vocabulary_size: int) -> Ints:
     """Numbers of the n-grams (context, token); -1 where there is none.
 
-    A context of -1 has no longer n-gram.
+    A context of -1 gives a negative key, which no table has. No table is empty.
     """
     wanted = contexts * vocabulary_size + tokens
     places = np.searchsorted(table.keys, wanted)
     places = np.minimum(places, len(table.keys) - 1)
-    hit = (contexts >= 0) & (len(table.keys) > 0)
-    if len(table.keys):
-        hit &= table.keys[places] == wanted
-    return np.where(hit, places, -1)
+    return np.where(table.keys[places] == wanted, places, -1)

@@ -1,8 +1,11 @@
-"""What every language model offers, whether it counts or learns."""
+"""What every language model offers, whether it counts or learns, and what it reads."""
 
 from typing import Any, Protocol, runtime_checkable
 
+import torch
 from torch import Tensor
+
+from throughtime.errors import InvalidShape, InvalidType, InvalidValue
 
 
 @runtime_checkable
@@ -29,3 +32,45 @@ class LanguageModelProtocol(Protocol):
     def select_state(self, state: Any, indices: Tensor) -> Any:
         """The state of the sequences ``indices`` (long) of the batch."""
         ...
+
+
+def checked_tokens(name: str, tokens: Any, vocabulary_size: int) -> Tensor:
+    """``tokens``, of any shape, as long.
+
+    Raises:
+        InvalidType: no tensor of integers.
+        InvalidValue: a token outside [0, V).
+    """
+    if not isinstance(tokens, Tensor):
+        raise InvalidType(
+            f"{name} should be a Tensor of integers, got {type(tokens).__name__}; "
+            "wrap it in torch.tensor"
+        )
+    if tokens.is_floating_point() or tokens.is_complex() or tokens.dtype == torch.bool:
+        raise InvalidType(
+            f"{name} should be a Tensor of integers, got {tokens.dtype}; tokens are "
+            "indices into the vocabulary"
+        )
+    tokens = tokens.long()
+    if tokens.numel() and not 0 <= tokens.min() <= tokens.max() < vocabulary_size:
+        raise InvalidValue(
+            f"{name} must lie in [0, {vocabulary_size}), got values from "
+            f"{int(tokens.min())} to {int(tokens.max())}; encode them with the "
+            "vocabulary of the model"
+        )
+    return tokens
+
+
+def checked_prompt(name: str, tokens: Any, vocabulary_size: int) -> Tensor:
+    """One sequence of at least one token, (n,), as long.
+
+    Raises:
+        InvalidType: no tensor of integers.
+        InvalidShape: empty, or not one sequence.
+        InvalidValue: a token outside [0, V).
+    """
+    if isinstance(tokens, Tensor) and (tokens.dim() != 1 or len(tokens) == 0):
+        raise InvalidShape(
+            f"{name} must be tokens (n,), at least one, got {tuple(tokens.shape)}"
+        )
+    return checked_tokens(name, tokens, vocabulary_size)

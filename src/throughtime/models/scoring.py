@@ -8,9 +8,14 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from throughtime.errors import InvalidShape
+from throughtime.checks import positive_int
+from throughtime.errors import InvalidShape, InvalidType, InvalidValue
 from throughtime.metrics import perplexity
-from throughtime.models.protocol import LanguageModelProtocol
+from throughtime.models.protocol import (
+    LanguageModelProtocol,
+    checked_prompt,
+    checked_tokens,
+)
 
 
 @dataclass(frozen=True)
@@ -52,14 +57,20 @@ def log_prob(
         (B,).
 
     Raises:
-        InvalidShape: ``tokens`` is not (N, B), or ``start`` is empty.
+        InvalidShape: ``tokens`` is not (N, B), or ``start`` is empty or not (n,).
+        InvalidType: tokens that are no integers.
+        InvalidValue: a token outside [0, V).
     """
+    tokens = checked_tokens("tokens", tokens, model.vocabulary_size)
     if tokens.dim() != 2:
         raise InvalidShape(f"tokens must be (N, B), got {tuple(tokens.shape)}")
-    first = torch.as_tensor(start).reshape(-1, 1)
+    first = torch.as_tensor(start, device=tokens.device)
     if first.numel() == 0:
         raise InvalidShape("start is empty; give at least one token to begin from")
-    prefix = first.to(tokens).expand(-1, tokens.size(1))
+    if first.dim() == 0:
+        first = first.unsqueeze(0)
+    first = checked_prompt("start", first, model.vocabulary_size)
+    prefix = first.unsqueeze(1).expand(-1, tokens.size(1))
     inputs = torch.cat([prefix, tokens[:-1]])
     log_probs, _ = model.next_log_probs(inputs, model.initial_state(tokens.size(1)))
     predicted = log_probs[len(prefix) - 1 :].double()
@@ -71,11 +82,10 @@ def next_distribution(model: LanguageModelProtocol, prefix: Tensor) -> Tensor:
 
     Raises:
         InvalidShape: an empty prefix, or not one sequence.
+        InvalidType: tokens that are no integers.
+        InvalidValue: a token outside [0, V).
     """
-    if prefix.dim() != 1 or len(prefix) == 0:
-        raise InvalidShape(
-            f"prefix must be tokens (n,), at least one, got {tuple(prefix.shape)}"
-        )
+    prefix = checked_prompt("prefix", prefix, model.vocabulary_size)
     log_probs, _ = model.next_log_probs(prefix.unsqueeze(1), model.initial_state(1))
     return log_probs[-1, 0].exp()
 
@@ -99,7 +109,27 @@ def evaluate(
 
     Returns:
         Total nats and tokens.
+
+    Raises:
+        InvalidShape: inputs, targets and mask are not all one (T, B).
+        InvalidType: tokens that are no integers, or a mask that is not of bool.
+        InvalidValue: a token outside [0, V), no target counts, or ``chunk`` is not
+            positive.
     """
+    positive_int("chunk", chunk)
+    inputs = checked_tokens("inputs", inputs, model.vocabulary_size)
+    targets = checked_tokens("targets", targets, model.vocabulary_size)
+    if mask is None:
+        mask = torch.ones_like(targets, dtype=torch.bool)
+    if mask.dtype != torch.bool:
+        raise InvalidType(f"mask should be of torch.bool, got {mask.dtype}")
+    if inputs.dim() != 2 or not inputs.shape == targets.shape == mask.shape:
+        raise InvalidShape(
+            "inputs, targets and mask must all be (T, B), got "
+            f"{tuple(inputs.shape)}, {tuple(targets.shape)} and {tuple(mask.shape)}"
+        )
+    if not mask.any():
+        raise InvalidValue("no target counts, so there is nothing to score")
     state = model.initial_state(inputs.size(1))
     nats = 0.0
     with torch.no_grad():
@@ -107,7 +137,6 @@ def evaluate(
             part = slice(start, start + chunk)
             log_probs, state = model.next_log_probs(inputs[part], state)
             picked = log_probs.gather(-1, targets[part].unsqueeze(-1)).squeeze(-1)
-            if mask is not None:
-                picked = picked.masked_fill(~mask[part], 0.0)
+            picked = picked.masked_fill(~mask[part], 0.0)
             nats -= picked.double().sum().item()
-    return Score(nats, targets.numel() if mask is None else int(mask.sum()))
+    return Score(nats, int(mask.sum()))

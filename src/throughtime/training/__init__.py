@@ -3,8 +3,8 @@
 from throughtime.training.bptt import BPTT as BPTT
 from throughtime.training.bptt import TruncatedBPTT as TruncatedBPTT
 from throughtime.training.bptt import Window as Window
-from throughtime.training.bptt import detach_state as detach_state
 from throughtime.training.bptt import window_loss as window_loss
+from throughtime.training.carried import detach_state as detach_state
 from throughtime.training.clipping import clip_norm as clip_norm
 from throughtime.training.clipping import clip_value as clip_value
 from throughtime.training.clipping import global_norm as global_norm

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from throughtime.checks import positive_int
 from throughtime.errors import InvalidValue
+from throughtime.training.carried import detach_state
 
 
 class Window(NamedTuple):
@@ -85,21 +86,6 @@ class TruncatedBPTT:
             start, counted = carry, stop
 
 
-def detach_state(state: Any) -> Any:
-    """The same values without their history: the gradient stops here.
-
-    >>> detach_state((torch.ones(1, requires_grad=True) * 2, None))
-    (tensor([2.]), None)
-    """
-    if isinstance(state, Tensor):
-        return state.detach()
-    if isinstance(state, tuple) and hasattr(state, "_fields"):
-        return type(state)(*(detach_state(part) for part in state))
-    if isinstance(state, (tuple, list)):
-        return type(state)(detach_state(part) for part in state)
-    return state
-
-
 Loss = Callable[..., Tensor]
 
 
@@ -126,9 +112,20 @@ def window_loss(
     Returns:
         The loss of steps loss_start..stop, with its graph over the whole window, and
         the detached state that starts the next window.
+
+    Raises:
+        InvalidType: the model's state is not made of tensors, see ``carried``.
+
+    >>> rnn, x = torch.nn.RNN(2, 3), torch.randn(8, 1, 2)
+    >>> squares = lambda outputs, targets, mask: ((outputs - targets) ** 2).mean()
+    >>> window, *_ = TruncatedBPTT(4).windows(8)
+    >>> loss, state = window_loss(rnn, x, torch.zeros(8, 1, 3), None, window, squares)
+    >>> loss.requires_grad, state.requires_grad
+    (True, False)
     """
     outputs, carried = model(inputs[window.start : window.carry], state)
     if window.carry < window.stop:
+        # Overlapping windows: the state to carry is met on the way, in one graph.
         rest, _ = model(inputs[window.carry : window.stop], carried)
         outputs = torch.cat([outputs, rest])
     counted = slice(window.loss_start, window.stop)

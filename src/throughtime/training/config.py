@@ -9,10 +9,12 @@ import torch
 from throughtime.checks import number, positive_int
 from throughtime.errors import InvalidType, InvalidValue, unknown_name
 from throughtime.training.bptt import BPTT, TruncatedBPTT
-from throughtime.training.optimizers import OPTIMIZERS, build_optimizer
+from throughtime.training.optimizers import build_optimizer
 from throughtime.training.schedules import SCHEDULES
 
 REDUCTIONS = ("mean", "sum")
+# The largest seed that torch takes.
+_LARGEST = 2**63 - 1
 
 
 @dataclass(frozen=True)
@@ -37,10 +39,12 @@ class TrainingConfig:
         patience: epochs without improvement that ``plateau`` forgives.
         early_stopping: stop after so many epochs without improvement; None: off.
         time_budget: stop after so many seconds of training; None: off.
-        accumulate: windows whose gradients are averaged into one update.
+        accumulate: windows in a row whose gradients make one update, weighted by their
+            targets like those of one batch.
         checkpoint_every: updates between two checkpoints.
         log_every: updates between two lines of metrics.jsonl.
-        seed: of everything random.
+        seed: for ``torch.manual_seed`` before the model is made. The loop goes on
+            drawing, for dropout, from torch's generator as it finds it.
 
     Raises:
         InvalidType: an entry has the wrong type.
@@ -87,19 +91,13 @@ class TrainingConfig:
         number("learning_rate", self.learning_rate, minimum=0, exclude_minimum=True)
         number("decay", self.decay, minimum=0, maximum=1, exclude_minimum=True)
         for name in ("seed", "patience"):
-            value = getattr(self, name)
-            if not isinstance(value, int) or isinstance(value, bool) or value < 0:
-                raise InvalidType(
-                    f"{name} should be an int of at least 0, got {value!r}"
-                )
+            _whole_number(name, getattr(self, name))
         for name, known in (
             ("loss_reduction", REDUCTIONS),
             ("schedule", SCHEDULES),
-            ("optimizer", OPTIMIZERS),
         ):
-            value = getattr(self, name)
-            if not isinstance(value, str) or value.lower() not in known:
-                raise unknown_name(name, value, known)
+            if getattr(self, name) not in known:
+                raise unknown_name(name, getattr(self, name), known)
         if self.tau is None and self.stride is not None:
             raise InvalidValue("stride needs tau: full BPTT has one window only")
         self.method()
@@ -116,7 +114,12 @@ class TrainingConfig:
         return BPTT() if self.tau is None else TruncatedBPTT(self.tau, self.stride)
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values, for config.json."""
+        """Plain values, for config.json.
+
+        >>> config = TrainingConfig(tau=20, optimizer="sgd")
+        >>> TrainingConfig.from_dict(config.to_dict()) == config
+        True
+        """
         return asdict(self)
 
     @classmethod
@@ -131,3 +134,11 @@ class TrainingConfig:
             if name not in known:
                 raise unknown_name("option of training", name, known)
         return cls(**values)
+
+
+def _whole_number(name: str, value: Any) -> None:
+    """Raise unless ``value`` is an int from 0 on."""
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise InvalidType(f"{name} should be of type int, got: {type(value).__name__}")
+    if not 0 <= value <= _LARGEST:
+        raise InvalidValue(f"{name} must be from 0 to {_LARGEST}, got {value}")

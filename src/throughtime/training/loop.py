@@ -4,23 +4,24 @@ Everything that decides the result is in ``TrainingState`` and in the checkpoint
 that a training stopped at any moment and continued ends with the very same bits.
 """
 
-import copy
 import math
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
-from throughtime.errors import InvalidShape, TrainingError
+from throughtime.errors import TrainingError
 from throughtime.losses import cross_entropy
 from throughtime.training.bptt import Window, window_loss
+from throughtime.training.carried import is_finite
 from throughtime.training.clipping import clip_norm, clip_value, global_norm
 from throughtime.training.config import TrainingConfig
-from throughtime.training.optimizers import build_optimizer
+from throughtime.training.door import check_begin, check_data, check_needs
+from throughtime.training.memory_run import MemoryRun
+from throughtime.training.optimizers import build_optimizer, load_optimizer_state
 from throughtime.training.records import (
     EventInfo,
     Record,
@@ -28,48 +29,18 @@ from throughtime.training.records import (
     ValidationInfo,
     to_json,
 )
-from throughtime.training.run_folder import RunFolder, copy_weights, random_state
-from throughtime.training.schedules import Scale, next_scale
+from throughtime.training.run_folder import RunFolder, copy_weights
+from throughtime.training.schedules import next_scale
+from throughtime.training.training_state import (
+    TrainingState,
+    random_state,
+    set_random_state,
+)
 
 # So many updates in a row without a finite loss and gradient, and training goes back.
 BAD_UPDATES = 5
 # So many returns to one checkpoint, each at half the learning rate, and it gives up.
 MOST_RETURNS = 10
-
-
-@dataclass
-class TrainingState:
-    """Where a training stands.
-
-    Attributes:
-        step: updates so far.
-        epoch: epochs done.
-        window: first window that is not done in this epoch.
-        carried: the network's state before it.
-        seconds: training time.
-        best: lowest validation loss.
-        bad_epochs: epochs since then.
-        bad_updates: updates in a row that were not finite.
-        skipped: all that were not finite.
-        returns: times training went back to its last checkpoint.
-        factor: what halving left of the learning rate.
-        schedule: what the schedule made of it.
-        stopped: why training ended before its last epoch.
-    """
-
-    step: int = 0
-    epoch: int = 0
-    window: int = 0
-    carried: Any = None
-    seconds: float = 0.0
-    best: float = math.inf
-    bad_epochs: int = 0
-    bad_updates: int = 0
-    skipped: int = 0
-    returns: int = 0
-    factor: float = 1.0
-    schedule: Scale = Scale()
-    stopped: str = ""
 
 
 def train(
@@ -88,7 +59,8 @@ def train(
     best weights by validation, or the last ones without validation.
 
     Args:
-        model: ``outputs, state = model(inputs, state)``, time first.
+        model: ``outputs, state = model(inputs, state)``, time first; state is None at
+            the beginning, and whatever the model returns from then on.
         data: inputs (T, B, ...), targets (T, B, ...), and, optional, a mask (T, B).
         config: how to train.
         run: where checkpoints and metrics go; None: nowhere.
@@ -101,76 +73,95 @@ def train(
 
     Raises:
         InvalidShape: the parts of ``data`` do not fit.
-        RunError: a checkpoint cannot be read or written.
+        InvalidValue: the config needs ``validate``, or ``resume`` a ``run``.
+        RunError: a checkpoint cannot be read or written, or is of another training.
         TrainingError: the training keeps diverging.
+
+    >>> import torch
+    >>> model, x = nn.RNN(1, 4), torch.randn(20, 2, 1)
+    >>> config = TrainingConfig(tau=5, epochs=1)
+    >>> records = list(train(model, (x, torch.zeros(20, 2).long()), config))
+    >>> [record.step for record in records]
+    [1, 2, 3, 4]
     """
-    inputs, targets, mask = _check_data(data)
-    windows = list(config.method().windows(inputs.size(0)))
+    inputs, targets, mask = check_data(data)
+    check_needs(config, run, validate, resume)
+    windows = list(config.method().windows(len(inputs)))
     loss = partial(loss, reduction=config.loss_reduction)
     parameters = [p for p in model.parameters() if p.requires_grad]
     optimizer = build_optimizer(
         config.optimizer, parameters, config.learning_rate, config.optimizer_options
     )
+    budget = math.inf if config.time_budget is None else config.time_budget
+    store = MemoryRun() if run is None else run
     at = TrainingState()
-    memory: dict[str, Any] = {}  # checkpoint and best weights, if there is no run
 
     def save() -> None:
-        nonlocal memory
-        state = {
-            "weights": model.state_dict(),
-            "optimizer": optimizer.state_dict(),
-            "random": random_state(),
-            "progress": vars(at).copy(),
-        }
-        if run is None:
-            memory = {**memory, "state": copy.deepcopy(state)}
-        else:
-            run.save_state({**state, "metrics_size": run.metrics_size()})
+        store.save_state(
+            {
+                "weights": model.state_dict(),
+                "optimizer": optimizer.state_dict(),
+                "random": random_state(),
+                "progress": vars(at),
+                "config": config.to_dict(),
+                "data": list(inputs.shape[:2]),
+                "metrics_size": store.metrics_size(),
+            }
+        )
 
-    def load() -> int:
-        nonlocal at
-        state = memory["state"] if run is None else run.load_state()
+    def load(state: Mapping[str, Any]) -> TrainingState:
         copy_weights(model, state["weights"], "the last checkpoint")
-        torch.set_rng_state(state["random"])
-        if "progress" in state:
-            optimizer.load_state_dict(copy.deepcopy(state["optimizer"]))
-            at = TrainingState(**state["progress"])
-            at.schedule = Scale(*at.schedule)
-        return state.get("metrics_size", 0)
+        set_random_state(state["random"])
+        if "progress" not in state:  # the run has been made, and no more
+            return TrainingState()
+        load_optimizer_state(optimizer, state["optimizer"])
+        return TrainingState.from_dict(state["progress"], inputs.device)
 
     def report(record: Record) -> Record:
-        if run is not None:
-            run.append_metrics(to_json(record))
+        store.append_metrics(to_json(record))
         return record
 
-    if resume and run is not None:
-        run.truncate_metrics(load())
-        if at.stopped == "time_budget" and at.seconds < (
-            config.time_budget or math.inf
-        ):
-            at.stopped = ""
+    if run is not None:
+        state = run.load_state()
+        check_begin(run, state, config, inputs, resume)
+        if resume:
+            at = load(state)
+            if at.stopped == "time_budget" and at.seconds < budget:
+                at.stopped = ""
+        run.truncate_metrics(state.get("metrics_size", 0) if resume else 0)
+        run.remove_leftovers()
+    if not resume:
+        store.save_weights(model, {"step": 0})
     save()
 
     while at.epoch < config.epochs and not at.stopped:
         model.train()
-        while at.window < len(windows):
-            start = time.perf_counter()
-            rate = config.learning_rate * at.factor * at.schedule.scale
+        while at.window < len(windows) and at.seconds < budget:
+            began = time.perf_counter()
+            rate = config.learning_rate * at.scale
             for parameter_group in optimizer.param_groups:
                 parameter_group["lr"] = rate
-            group = windows[at.window : at.window + config.accumulate]
             optimizer.zero_grad(set_to_none=True)
-            value, carried, tokens = 0.0, at.carried, 0
-            for window in group:
+
+            # Forward and backward through time, over one window or several in a row.
+            group = windows[at.window : at.window + config.accumulate]
+            counts = [_count(window, targets, mask) for window in group]
+            tokens = sum(counts)
+            value, carried = 0.0, at.carried
+            for window, count in zip(group, counts, strict=True):
                 part, carried = window_loss(
                     model, inputs, targets, carried, window, loss, mask
                 )
-                (part / len(group)).backward()
-                counted = _count(window, targets, mask)
-                scale = max(counted, 1) if config.loss_reduction == "sum" else 1
-                value += part.item() / scale / len(group)
-                tokens += counted
-            norm = global_norm(p.grad for p in parameters if p.grad is not None).item()
+                # Means add up to the mean over all targets, sums just add up.
+                if config.loss_reduction == "mean":
+                    part = part * (count / max(tokens, 1))
+                part.backward()
+                value += part.item()
+            if config.loss_reduction == "sum":
+                value /= max(tokens, 1)
+
+            # Clip and step, unless there is nothing sensible to step along.
+            norm = global_norm(p.grad for p in parameters if p.grad is not None)
             good = math.isfinite(value) and math.isfinite(norm)
             if good:
                 if config.max_value is not None:
@@ -178,15 +169,14 @@ def train(
                 if config.max_norm is not None:
                     clip_norm(parameters, config.max_norm)
                 optimizer.step()
-                at.carried, at.bad_updates = carried, 0
-            else:
-                at.skipped += 1
-                at.bad_updates += 1
-                at.carried = carried if _finite(carried) else None
             at.step += 1
             at.window += len(group)
-            seconds = time.perf_counter() - start
+            at.carried = carried if is_finite(carried) else at.carried
+            at.bad_updates = 0 if good else at.bad_updates + 1
+            at.skipped += not good
+            seconds = time.perf_counter() - began
             at.seconds += seconds
+
             info = StepInfo(
                 step=at.step,
                 epoch=at.epoch + 1,
@@ -197,65 +187,35 @@ def train(
                 skipped=not good,
                 learning_rate=rate,
                 tokens=tokens,
-                tokens_per_second=tokens / seconds,
+                tokens_per_second=tokens / max(seconds, 1e-9),
                 seconds=at.seconds,
             )
             if at.step % config.log_every == 0 or not good:
                 report(info)
             yield info
             if not good:
-                yield report(
-                    EventInfo(
-                        at.step,
-                        "skipped",
-                        f"update {at.step} was skipped: loss {value:g}, gradient norm "
-                        f"{norm:g}",
-                    )
-                )
+                yield report(_skipped(info))
             if at.bad_updates == BAD_UPDATES:
-                factor, skipped, returns = at.factor / 2, at.skipped, at.returns + 1
-                if returns > MOST_RETURNS:
-                    raise TrainingError(
-                        f"training diverges again and again, {MOST_RETURNS} returns to "
-                        "the last good checkpoint did not help; use a lower "
-                        "learning_rate or max_norm, and look for values in the data "
-                        "that are not finite"
-                    )
-                load()
-                at.factor, at.skipped, at.returns = factor, skipped, returns
-                yield report(
-                    EventInfo(
-                        at.step,
-                        "restored",
-                        f"{BAD_UPDATES} updates in a row were not finite: back to the "
-                        f"checkpoint of update {at.step}, learning rate halved to "
-                        f"{config.learning_rate * factor * at.schedule.scale:g}",
-                    )
-                )
-                continue
-            if config.time_budget is not None and at.seconds >= config.time_budget:
-                break
-            if at.step % config.checkpoint_every == 0 and at.bad_updates == 0:
+                at = _go_back(at, load(store.load_state()))
+                event = report(_restored(at, config.learning_rate * at.scale))
+                save()
+                yield event
+            elif at.step % config.checkpoint_every == 0 and at.bad_updates == 0:
                 at.returns = 0
                 save()
-        if at.window < len(windows):
-            at.stopped = "time_budget"
-            yield report(
-                EventInfo(
-                    at.step,
-                    "time_budget",
-                    f"the time budget of {config.time_budget:g} s ended the training "
-                    f"in epoch {at.epoch + 1}",
-                )
-            )
-        else:
-            at.epoch, at.window, at.carried = at.epoch + 1, 0, None
+
+        # The end of an epoch, or of the time within one.
+        whole = at.window == len(windows)
+        epoch = at.epoch + 1
+        if whole:
+            at.epoch, at.window, at.carried = epoch, 0, None
         held_out = None if validate is None else validate(model)
-        # Without validation every epoch counts as the best so far.
+        # Without validation the latest weights count as the best.
         improved = held_out is None or held_out < at.best
-        at.best = at.best if held_out is None else min(at.best, held_out)
-        at.bad_epochs = 0 if improved else at.bad_epochs + 1
-        if not at.stopped:
+        best = at.best if held_out is None else min(at.best, held_out)
+        if whole:  # a part of an epoch decides nothing about those to come
+            at.best = best
+            at.bad_epochs = 0 if improved else at.bad_epochs + 1
             at.schedule = next_scale(
                 config.schedule,
                 at.schedule,
@@ -266,59 +226,73 @@ def train(
                 decay_after=config.decay_after,
                 patience=config.patience,
             )
+        if improved:
+            store.save_weights(model, {"step": at.step, "validation_loss": held_out})
         if held_out is not None:
             yield report(
                 ValidationInfo(
                     step=at.step,
-                    epoch=at.epoch + bool(at.stopped),
+                    epoch=epoch,
                     loss=held_out,
-                    best=at.best,
+                    best=best,
                     improved=improved,
-                    learning_rate=config.learning_rate * at.factor * at.schedule.scale,
+                    learning_rate=config.learning_rate * at.scale,
                     seconds=at.seconds,
                 )
             )
-        if improved:
-            if run is None:
-                memory = {**memory, "best": copy.deepcopy(model.state_dict())}
-            else:
-                run.save_weights(model)
         if config.early_stopping is not None and at.bad_epochs >= config.early_stopping:
             at.stopped = "early_stopping"
-            yield report(
-                EventInfo(
-                    at.step,
-                    "early_stopping",
-                    f"no improvement in {at.bad_epochs} epochs: stopped after epoch "
-                    f"{at.epoch}",
-                )
-            )
-        at.returns = 0
-        save()
-    if run is None:
-        if "best" in memory:
-            copy_weights(model, memory["best"], "the best checkpoint")
-    else:
-        run.load_weights(model)
+            message = f"no improvement in the last {at.bad_epochs} epochs"
+            yield report(EventInfo(at.step, at.stopped, message))
+        elif at.seconds >= budget and at.epoch < config.epochs:
+            at.stopped = "time_budget"
+            message = f"the time budget of {budget:g} s ended training in epoch {epoch}"
+            yield report(EventInfo(at.step, at.stopped, message))
+        # A checkpoint is a point worth going back to: its last update was good.
+        if at.bad_updates == 0:
+            at.returns = 0
+        if at.bad_updates == 0 or at.stopped or at.epoch == config.epochs:
+            save()
+    store.load_weights(model)
 
 
-def _check_data(data: tuple[Tensor, ...]) -> tuple[Tensor, Tensor, Tensor | None]:
-    if len(data) not in (2, 3):
-        raise InvalidShape(
-            f"data must be (inputs, targets) or (inputs, targets, mask), got "
-            f"{len(data)} parts"
+def _skipped(info: StepInfo) -> EventInfo:
+    return EventInfo(
+        info.step,
+        "skipped",
+        f"update {info.step} was skipped: loss {info.loss:g}, gradient norm "
+        f"{info.grad_norm:g}",
+    )
+
+
+def _restored(at: TrainingState, learning_rate: float) -> EventInfo:
+    return EventInfo(
+        at.step,
+        "restored",
+        f"{BAD_UPDATES} updates in a row were not finite: back to the checkpoint of "
+        f"update {at.step}, learning rate halved to {learning_rate:g}",
+    )
+
+
+def _go_back(now: TrainingState, checkpoint: TrainingState) -> TrainingState:
+    """The checkpoint at half the learning rate; time and counters go on.
+
+    Raises:
+        TrainingError: this has been tried too often.
+    """
+    if now.returns == MOST_RETURNS:
+        raise TrainingError(
+            f"training diverges again and again, {MOST_RETURNS} returns to the last "
+            "good checkpoint did not help; use a lower learning_rate or max_norm, and "
+            "look for values in the data that are not finite"
         )
-    inputs, targets = data[:2]
-    mask = data[2] if len(data) == 3 else None
-    for name, part in (("targets", targets), ("mask", mask)):
-        if part is not None and part.shape[:2] != inputs.shape[:2]:
-            raise InvalidShape(
-                f"{name} must have the steps and streams of inputs, "
-                f"{tuple(inputs.shape[:2])}, got {tuple(part.shape[:2])}"
-            )
-    if inputs.size(0) == 0:
-        raise InvalidShape("inputs have no steps, at least one is needed")
-    return inputs, targets, mask
+    return replace(
+        checkpoint,
+        factor=now.factor / 2,
+        returns=now.returns + 1,
+        skipped=now.skipped,
+        seconds=now.seconds,
+    )
 
 
 def _count(window: Window, targets: Tensor, mask: Tensor | None) -> int:
@@ -326,10 +300,3 @@ def _count(window: Window, targets: Tensor, mask: Tensor | None) -> int:
     if mask is not None:
         return int(mask[window.loss_start : window.stop].sum())
     return (window.stop - window.loss_start) * targets.size(1)
-
-
-def _finite(state: Any) -> bool:
-    """Whether every number of a nested state is finite."""
-    if isinstance(state, Tensor):
-        return bool(torch.isfinite(state).all())
-    return all(_finite(part) for part in state or ())

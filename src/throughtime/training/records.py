@@ -4,6 +4,8 @@ import math
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from throughtime.metrics import perplexity
+
 
 @dataclass(frozen=True)
 class StepInfo:
@@ -35,6 +37,11 @@ class StepInfo:
     tokens_per_second: float
     seconds: float
 
+    @property
+    def perplexity(self) -> float:
+        """e^loss."""
+        return perplexity(self.loss)
+
 
 @dataclass(frozen=True)
 class ValidationInfo:
@@ -61,7 +68,7 @@ class ValidationInfo:
     @property
     def perplexity(self) -> float:
         """e^loss."""
-        return math.exp(self.loss) if self.loss < 700 else math.inf
+        return perplexity(self.loss)
 
 
 @dataclass(frozen=True)
@@ -84,9 +91,13 @@ _KINDS = {StepInfo: "step", ValidationInfo: "validation", EventInfo: "event"}
 
 
 def to_json(record: Record) -> dict[str, Any]:
-    """The line of metrics.jsonl; numbers that are not finite become null."""
+    """The line of metrics.jsonl; numbers that are not finite become null.
+
+    >>> to_json(EventInfo(3, "skipped", "update 3 was skipped"))["record"]
+    'event'
+    """
     plain: dict[str, Any] = {"record": _KINDS[type(record)], **asdict(record)}
-    if isinstance(record, ValidationInfo):
+    if not isinstance(record, EventInfo):
         plain["perplexity"] = record.perplexity
     return {
         key: None if isinstance(v, float) and not math.isfinite(v) else v

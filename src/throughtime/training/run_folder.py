@@ -27,14 +27,23 @@ from throughtime.training.checkpoint import (
     save_checkpoint,
     save_state,
     sync_folder,
+    write_atomically,
 )
+from throughtime.training.training_state import random_state
 
 FORMAT = 1
 
 
 @dataclass(frozen=True)
 class RunFolder:
-    """An existing run folder and its config."""
+    """An existing run folder and its config.
+
+    >>> import tempfile
+    >>> model, folder = nn.Linear(2, 1), Path(tempfile.mkdtemp()) / "run"
+    >>> run = RunFolder.create(folder, {"task": "sum"}, model)
+    >>> RunFolder.open(folder).config
+    {'format': 1, 'task': 'sum'}
+    """
 
     path: Path
     config: dict[str, Any]
@@ -78,8 +87,9 @@ class RunFolder:
     ) -> Self:
         """Make a run folder that exists completely or not at all.
 
-        It is built under a hidden name beside ``path`` and renamed. Until a first
-        checkpoint is written, a run starts from the weights of ``model``.
+        It is built under a hidden name beside ``path`` and renamed. It holds the
+        weights of ``model`` and the state of torch's generator, so that a training
+        that is killed before its first checkpoint still starts like any other.
 
         Raises:
             RunError: see ``check_target``; or the disk is full.
@@ -88,16 +98,14 @@ class RunFolder:
         building = path.with_name(f".{path.name}.{os.getpid()}.new")
         replaced = path.with_name(f".{path.name}.{os.getpid()}.old")
         config = {"format": FORMAT, **config}
+        text = json.dumps(config, indent=2, ensure_ascii=False) + "\n"
+        run = cls(building, config)
         try:
             building.mkdir(parents=True)
-            text = json.dumps(config, indent=2, ensure_ascii=False)
-            (building / "config.json").write_text(text + "\n", encoding="utf-8")
+            write_atomically(building / "config.json", text.encode())
             if vocabulary_json is not None:
-                (building / "vocabulary.json").write_text(
-                    vocabulary_json, encoding="utf-8"
-                )
-            (building / "metrics.jsonl").touch()
-            run = cls(building, config)
+                write_atomically(building / "vocabulary.json", vocabulary_json.encode())
+            write_atomically(building / "metrics.jsonl", b"")
             run.save_weights(model)
             run.save_state({"weights": model.state_dict(), "random": random_state()})
             if path.exists():
@@ -105,6 +113,8 @@ class RunFolder:
             building.rename(path)
             sync_folder(path.parent)
         except (OSError, RunError) as error:
+            if replaced.exists() and not path.exists():
+                replaced.rename(path)
             reason = error if isinstance(error, OSError) else error.__cause__
             raise RunError(
                 f"cannot make the run folder {path} "
@@ -113,7 +123,8 @@ class RunFolder:
             ) from error
         finally:
             shutil.rmtree(building, ignore_errors=True)
-        shutil.rmtree(replaced, ignore_errors=True)
+            if path.exists():
+                shutil.rmtree(replaced, ignore_errors=True)
         return cls(path, config)
 
     @classmethod
@@ -142,10 +153,12 @@ class RunFolder:
             )
         return cls(path, config)
 
-    def save_weights(self, model: nn.Module) -> None:
-        """Write ``model.safetensors``."""
-        weights = model.state_dict()
-        save_checkpoint(self.path / "model.safetensors", weights, {})
+    def save_weights(
+        self, model: nn.Module, notes: Mapping[str, Any] | None = None
+    ) -> None:
+        """Write ``model.safetensors``, and notes such as its validation loss."""
+        path = self.path / "model.safetensors"
+        save_checkpoint(path, model.state_dict(), notes or {})
 
     def load_weights(self, model: nn.Module) -> None:
         """Copy the best weights into ``model``.
@@ -170,34 +183,74 @@ class RunFolder:
         Raises:
             RunError: the disk is full.
         """
+        file = self.path / "metrics.jsonl"
         try:
-            with open(self.path / "metrics.jsonl", "a", encoding="utf-8") as file:
-                file.write(json.dumps(record) + "\n")
+            with open(file, "a", encoding="utf-8") as lines:
+                lines.write(json.dumps(record) + "\n")
         except OSError as error:
-            raise RunError(
-                f"cannot write {self.path / 'metrics.jsonl'} ({error.strerror}); make "
-                "room, then continue with --resume"
-            ) from error
+            raise _cannot_write(file, error) from error
 
     def metrics_size(self) -> int:
-        """Bytes of ``metrics.jsonl``, after they are safely on disk."""
-        with open(self.path / "metrics.jsonl", "ab") as file:
-            os.fsync(file.fileno())
-            return file.tell()
+        """Bytes of ``metrics.jsonl``, after they are safely on disk.
+
+        Raises:
+            RunError: the disk is full, or the file cannot be written.
+        """
+        file = self.path / "metrics.jsonl"
+        try:
+            with open(file, "ab") as lines:
+                os.fsync(lines.fileno())
+                return lines.tell()
+        except OSError as error:
+            raise _cannot_write(file, error) from error
 
     def truncate_metrics(self, size: int) -> None:
-        """Forget lines written after a checkpoint."""
-        os.truncate(self.path / "metrics.jsonl", size)
+        """Forget lines written after a checkpoint.
+
+        Raises:
+            RunError: the file is missing, or shorter than at the checkpoint.
+        """
+        file = self.path / "metrics.jsonl"
+        found = file.stat().st_size if file.is_file() else 0
+        if not file.is_file() or found < size:
+            raise RunError(
+                f"{file} has {found} bytes, fewer than the {size} it had at the last "
+                "checkpoint; restore it from a copy"
+            )
+        try:
+            os.truncate(file, size)
+        except OSError as error:
+            raise _cannot_write(file, error) from error
+
+    def remove_leftovers(self) -> None:
+        """Delete what a killed process had begun to write.
+
+        Only for the process that trains: it would take a file from another's hands.
+        """
+        for file in self.path.glob(".*.tmp"):
+            file.unlink(missing_ok=True)
 
     def metrics(self) -> list[dict[str, Any]]:
-        """All records of ``metrics.jsonl``."""
-        text = (self.path / "metrics.jsonl").read_text(encoding="utf-8")
-        return [json.loads(line) for line in text.splitlines()]
+        """All records of ``metrics.jsonl``, but no last line that a kill cut short.
+
+        Raises:
+            RunError: missing, or a line is damaged.
+        """
+        file = self.path / "metrics.jsonl"
+        try:
+            text = file.read_text(encoding="utf-8")
+            return [json.loads(line) for line in text.split("\n")[:-1]]
+        except (OSError, ValueError) as error:
+            raise RunError(
+                f"{file} is damaged ({error}); restore it from a copy"
+            ) from error
 
 
-def random_state() -> torch.Tensor:
-    """The state of torch's global generator, which dropout draws from."""
-    return torch.get_rng_state()
+def _cannot_write(file: Path, error: OSError) -> RunError:
+    return RunError(
+        f"cannot write {file} ({error.strerror}); make room or permit writing there, "
+        "then continue with --resume"
+    )
 
 
 def copy_weights(
@@ -206,13 +259,13 @@ def copy_weights(
     """Copy named weights into ``model``.
 
     Raises:
-        RunError: names or shapes differ.
+        RunError: names, shapes or types differ.
     """
     own = model.state_dict()
-    shapes = {name: tuple(tensor.shape) for name, tensor in own.items()}
-    found = {name: tuple(tensor.shape) for name, tensor in weights.items()}
-    if shapes != found:
-        differ = sorted(set(shapes.items()) ^ set(found.items()))[0][0]
+    kinds = {name: (tuple(t.shape), str(t.dtype)) for name, t in own.items()}
+    found = {name: (tuple(t.shape), str(t.dtype)) for name, t in weights.items()}
+    if kinds != found:
+        differ = sorted(set(kinds.items()) ^ set(found.items()))[0][0]
         raise RunError(
             f"{source} holds the weights of another model ({differ} differs); use the "
             "run's own config.json and files"

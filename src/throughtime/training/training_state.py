@@ -1,0 +1,72 @@
+"""Where a training stands: what a checkpoint holds beside weights and optimiser."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Self
+
+import torch
+
+from throughtime.training.carried import map_state
+from throughtime.training.schedules import Scale
+
+
+@dataclass
+class TrainingState:
+    """Where a training stands.
+
+    Attributes:
+        step: updates so far.
+        epoch: epochs done.
+        window: first window that is not done in this epoch.
+        carried: the model's state before it.
+        seconds: training time.
+        best: lowest validation loss after an epoch.
+        bad_epochs: epochs since then.
+        bad_updates: updates in a row that were not finite.
+        skipped: all that were not finite.
+        returns: times training went back to its last checkpoint, since it was written.
+        factor: what halving left of the learning rate.
+        schedule: what the schedule made of it.
+        stopped: why training ended before its last epoch.
+    """
+
+    step: int = 0
+    epoch: int = 0
+    window: int = 0
+    carried: Any = None
+    seconds: float = 0.0
+    best: float = math.inf
+    bad_epochs: int = 0
+    bad_updates: int = 0
+    skipped: int = 0
+    returns: int = 0
+    factor: float = 1.0
+    schedule: Scale = Scale()
+    stopped: str = ""
+
+    @property
+    def scale(self) -> float:
+        """Everything that multiplies the learning rate."""
+        return self.factor * self.schedule.scale
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any], device: torch.device) -> Self:
+        """The state of a checkpoint, with its tensors on ``device``."""
+        state = cls(**values)
+        state.schedule = Scale(*state.schedule)
+        state.carried = map_state(lambda tensor: tensor.to(device), state.carried)
+        return state
+
+
+def random_state() -> dict[str, Any]:
+    """The state of torch's global generators, which dropout draws from."""
+    devices = torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else []
+    return {"cpu": torch.get_rng_state(), "cuda": devices}
+
+
+def set_random_state(state: Mapping[str, Any]) -> None:
+    """Let torch's global generators go on from ``random_state()``."""
+    torch.set_rng_state(state["cpu"])
+    for device, device_state in enumerate(state["cuda"][: torch.cuda.device_count()]):
+        torch.cuda.set_rng_state(device_state, device)

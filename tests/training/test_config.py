@@ -1,0 +1,110 @@
+"""Every option is checked when it is given, and survives the file."""
+
+import json
+import math
+from dataclasses import FrozenInstanceError, fields
+
+import pytest
+import torch
+
+from throughtime.errors import InvalidType, InvalidValue
+from throughtime.training import BPTT, TrainingConfig, TruncatedBPTT
+
+
+def test_survives_json():
+    config = TrainingConfig(
+        tau=7,
+        stride=3,
+        max_norm=None,
+        optimizer="SGD",
+        optimizer_options={"momentum": 0},
+    )
+    assert TrainingConfig.from_dict(json.loads(json.dumps(config.to_dict()))) == config
+
+
+def test_is_frozen():
+    with pytest.raises(FrozenInstanceError):
+        TrainingConfig().epochs = 3  # pyright: ignore[reportAttributeAccessIssue]
+
+
+def test_method():
+    assert TrainingConfig(tau=None).method() == BPTT()
+    assert TrainingConfig(tau=9, stride=4).method() == TruncatedBPTT(9, 4)
+
+
+def test_unknown_entry_lists_the_known_ones():
+    known = ", ".join(entry.name for entry in fields(TrainingConfig))
+    with pytest.raises(InvalidValue, match=f"'lr': known are {known}"):
+        TrainingConfig.from_dict({"lr": 1})
+
+
+# What a command line may hand over by mistake, for each kind of option.
+WRONG_TYPE = {
+    "tau": ["35", 3.5, True, [1]],
+    "stride": ["35", 3.5, True],
+    "batch_size": ["32", 1.0, None, True],
+    "epochs": ["many", 2.5, None],
+    "max_norm": ["1", True, [1.0]],
+    "max_value": ["1", True],
+    "learning_rate": ["0.1", None, True],
+    "optimizer_options": [3, "momentum", [0.9]],
+    "decay": ["half", None],
+    "decay_after": [1.5, "1"],
+    "patience": [1.5, "1", None],
+    "early_stopping": [2.5, "2", True],
+    "time_budget": ["60", True],
+    "accumulate": [1.5, None],
+    "checkpoint_every": [1.5, "200"],
+    "log_every": [None, 0.1],
+    "seed": [1.5, "0", None, True],
+}
+WRONG_VALUE = {
+    "tau": [0, -1],
+    "stride": [0, 99],
+    "batch_size": [0],
+    "epochs": [0, -3],
+    "max_norm": [0, -1.0, math.nan, math.inf],
+    "max_value": [0, -1.0, math.nan],
+    "loss_reduction": ["none", "Sum", None, 1],
+    "optimizer": ["adamx", "lbfgs", None, 1, ["sgd"]],
+    "learning_rate": [0, -1e-3, math.nan, math.inf],
+    "optimizer_options": [{"eps": -1}, {"momentum": 1}, {"lr": 1}],
+    "schedule": ["cosine", "Plateau", None],
+    "decay": [0, 1.5, math.nan],
+    "decay_after": [0],
+    "patience": [-1],
+    "early_stopping": [0],
+    "time_budget": [0, -1, math.nan],
+    "accumulate": [0],
+    "checkpoint_every": [0],
+    "log_every": [0],
+    "seed": [-1, 2**70],
+}
+CASES = [
+    (error, name, value)
+    for error, table in ((InvalidType, WRONG_TYPE), (InvalidValue, WRONG_VALUE))
+    for name, values in table.items()
+    for value in values
+]
+
+
+@pytest.mark.parametrize(("error", "name", "value"), CASES)
+def test_wrong_entries(error, name, value):
+    with pytest.raises(error):
+        TrainingConfig(**{name: value})
+
+
+def test_every_option_is_among_the_cases():
+    assert {entry.name for entry in fields(TrainingConfig)} == {
+        *WRONG_TYPE,
+        *WRONG_VALUE,
+    }
+
+
+def test_stride_without_tau():
+    with pytest.raises(InvalidValue, match="stride needs tau"):
+        TrainingConfig(tau=None, stride=3)
+
+
+def test_largest_seed_is_one_that_torch_takes():
+    torch.manual_seed(TrainingConfig(seed=2**63 - 1).seed)
