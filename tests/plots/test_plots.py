@@ -62,6 +62,16 @@ def test_eigenvalues_of_a_rotation():
     assert math.isclose(figure.axes[0].patches[0].get_radius(), 1)
 
 
+@pytest.mark.parametrize("count", [1, 3, 4, 6, 8])
+def test_every_matrix_has_a_panel_of_its_own(count):
+    spectra = {f"W{i} gate": spectrum(torch.eye(2) * i) for i in range(count)}
+    shown = [axes for axes in eigenvalues(spectra).axes if axes.get_visible()]
+    assert [axes.get_title() for axes in shown] == [f"W{i}\ngate" for i in range(count)]
+    for i, axes in enumerate(shown):
+        assert np.asarray(axes.collections[0].get_offsets()).tolist() == [[i, 0]] * 2
+        assert axes.get_xlim()[1] >= max(1, count - 1)
+
+
 @pytest.mark.parametrize("dark", [False, True])
 def test_svg_is_well_formed_and_style_stays_inside(dark):
     before = dict(matplotlib.rcParams)

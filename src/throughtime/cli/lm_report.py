@@ -131,7 +131,7 @@ def _flow(flows: Mapping[str, GradientFlow]) -> Section:
         "Gradient through time",
         "How much of the gradient of the last step's loss is left after so many steps "
         "back. A line that falls fast means that the model can hardly learn from what "
-        "lies further back; the horizon is where less than 1 % is left.",
+        "lies further back; from the horizon on, less than 1 % is left.",
         figure=Figure(
             lambda dark: gradient_norm_against_lag(flows, dark=dark),
             "Norm of the gradient with respect to h against lag, one line per layer.",

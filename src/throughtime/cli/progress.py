@@ -61,10 +61,10 @@ def show_progress(
                 )
             elif isinstance(record, ValidationInfo):
                 bar.console.print(
-                    f"epoch {record.epoch:>3}   train {loss:.4f}   "
-                    f"held out {record.loss:.4f}   "
-                    f"perplexity {record.perplexity:.2f}   "
-                    f"{speed:,.0f} tokens/s" + ("   best" if record.improved else "")
+                    f"epoch {record.epoch:>3}  train {loss:.4f}  "
+                    f"held out {record.loss:.4f}  "
+                    f"perplexity {record.perplexity:.2f}  "
+                    f"{speed:,.0f} tokens/s" + ("  best" if record.improved else "")
                 )
             elif isinstance(record, EventInfo):
                 bar.console.print(f"[yellow]{record.kind}[/yellow]: {record.message}")
