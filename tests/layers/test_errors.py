@@ -101,9 +101,9 @@ def test_forward(arguments, options, error, says):
             r"dropout should be a number in range \[0, 1\]",
         ),
         (
-            lambda: tt.Recurrent(cell(), backend="native"),
+            lambda: tt.Recurrent(cell(), backend="fused"),
             InvalidValue,
-            "unknown backend 'native': known are auto, loop",
+            "unknown backend 'fused': known are auto, loop, native",
         ),
         (
             lambda: tt.Recurrent(cell(), bidirectional=1),

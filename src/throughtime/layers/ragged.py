@@ -7,21 +7,21 @@ from torch import Tensor
 from torch.nn.utils.rnn import PackedSequence
 
 from throughtime.errors import InvalidShape, InvalidType, InvalidValue
+from throughtime.layers.loop import valid_mask
 
 
-def valid_steps(
+def check_lengths(
     lengths: Tensor | Sequence[int] | None, steps: int, batch: int, device: torch.device
 ) -> Tensor | None:
-    """The mask (T, B), True where t < lengths[b]; None if all steps exist.
+    """Lengths as an int64 tensor (B,) on ``device``; None if all steps exist.
 
     Raises:
         InvalidType: lengths are no integers.
         InvalidShape: not one length per sequence.
         InvalidValue: a length below 0 or above T.
 
-    >>> valid_steps([2, 0], 2, 2, torch.device("cpu"))
-    tensor([[ True, False],
-            [ True, False]])
+    >>> check_lengths([2, 0], 2, 2, torch.device("cpu"))
+    tensor([2, 0])
     """
     if lengths is None:
         return None
@@ -47,7 +47,7 @@ def valid_steps(
                 f"lengths must lie in [0, {steps}], the steps of the input, "
                 f"got values from {lowest} to {highest}"
             )
-    return torch.arange(steps, device=device)[:, None] < lengths.to(device)
+    return lengths.to(device, torch.int64)
 
 
 def reset_mask(
@@ -72,15 +72,15 @@ def reset_mask(
     return reset.to(device)
 
 
-def reverse_reset(reset: Tensor, valid: Tensor | None) -> Tensor:
+def reverse_reset(reset: Tensor, lengths: Tensor | None) -> Tensor:
     """The reset mask of the backward direction.
 
     A reset at t starts a new segment there. Read backwards, the segment before it
     begins at t - 1, so the state returns to its initial value before step t - 1. A
     reset on a step that does not exist starts nothing.
     """
-    if valid is not None:
-        reset = reset & valid
+    if lengths is not None:
+        reset = reset & valid_mask(lengths, reset.size(0))
     return torch.cat([reset[1:], torch.zeros_like(reset[:1])])
 
 

@@ -12,16 +12,17 @@ from throughtime.checks import boolean, probability
 from throughtime.errors import InvalidShape, InvalidValue
 from throughtime.layers import door
 from throughtime.layers import dropout as drops
+from throughtime.layers.loop import Noise, Unrolled
 from throughtime.layers.ragged import (
+    check_lengths,
     repack,
     reset_mask,
     reverse_reset,
     unpack,
-    valid_steps,
 )
 from throughtime.layers.stack import check_residual, stack_cells, zoneout_rates
 from throughtime.layers.trace import Trace, map_state, map_trace
-from throughtime.layers.unroll import Noise, Unrolled, choose_backend, unroll
+from throughtime.layers.unroll import check_backend, unroll, used_backend
 
 
 class Recurrent(nn.Module):
@@ -47,7 +48,8 @@ class Recurrent(nn.Module):
         residual: the input of every layer from the second on is added to its output.
         learned_initial_state: the initial state is a parameter ``initial_h_l0``
             (``initial_c_l0``, ...) instead of zeros.
-        backend: ``"auto"`` or ``"loop"``; what ran is in ``backend_used``.
+        backend: ``"auto"``, ``"native"`` (the compiled core) or ``"loop"`` (plain
+            torch); what runs is in ``backend_used``.
 
     Raises:
         InvalidType: ``cell`` is no cell, or an option has the wrong type.
@@ -87,9 +89,8 @@ class Recurrent(nn.Module):
         self.learned_initial_state = boolean(
             "learned_initial_state", learned_initial_state
         )
-        self.backend = backend
-        self.backend_used = choose_backend(backend)
         cells = stack_cells(cell, num_layers, self.num_directions)
+        self.backend = check_backend(backend, cells)
         self.num_layers = len(cells) // self.num_directions
         self.input_size = cells[0].input_size
         self.output_size = self.num_directions * cells[-1].output_size
@@ -109,6 +110,15 @@ class Recurrent(nn.Module):
         self.cells = tuple(owner.description() for owner in cells)
 
     # ---- structure
+
+    @property
+    def backend_used(self) -> str:
+        """What runs: ``native``, ``loop``, or ``mixed`` if it differs between layers.
+
+        Under ``torch.func`` and for second derivatives the loop steps in.
+        """
+        weights = (self.weights(i)["weight_ih"] for i in range(len(self.cells)))
+        return used_backend(self.backend, self.cells, list(weights))
 
     @property
     def num_directions(self) -> int:
@@ -277,7 +287,7 @@ class Recurrent(nn.Module):
     ) -> tuple[Any, ...]:
         """The stack on time-major, batched tensors."""
         steps, batch = x.shape[:2]
-        valid = valid_steps(lengths, steps, batch, x.device)
+        lengths = check_lengths(lengths, steps, batch, x.device)
         reset = reset_mask(reset, steps, batch, x.device)
         before = (
             self.initial_state(batch)
@@ -306,8 +316,8 @@ class Recurrent(nn.Module):
                         before[index],
                         self._dropped_weights(index),
                         initial=None if reset is None else self._initial(index, batch),
-                        valid=valid,
-                        reset=reverse_reset(reset, valid)
+                        lengths=lengths,
+                        reset=reverse_reset(reset, lengths)
                         if back and reset is not None
                         else reset,
                         reverse=back,
@@ -317,6 +327,7 @@ class Recurrent(nn.Module):
                         else perturbation[index],
                         return_states=return_states,
                         return_gates=return_gates,
+                        backend=self.backend,
                     )
                 )
                 parts.append(done[-1].outputs)

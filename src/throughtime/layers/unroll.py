@@ -1,62 +1,63 @@
-"""Apply a cell over time: the `for t` loop, in plain torch.
+"""Apply a cell over time: by the compiled core where it has a rule, else the loop."""
 
-This is the specification of every recurrent layer: differentiable any number of times,
-on any device and type, under ``torch.func`` and ``torch.compile``. A fused kernel takes
-the place of the loop behind the same function.
-"""
+import warnings
+from collections.abc import Mapping, Sequence
+from functools import cache
+from typing import Any
 
-from collections.abc import Mapping
-from typing import Any, NamedTuple
-
-import torch
 from torch import Tensor
 
+from throughtime import kernels
 from throughtime.cells import Cell
-from throughtime.errors import unknown_name
+from throughtime.errors import InvalidValue, unknown_name
+from throughtime.layers import native
+from throughtime.layers.loop import Noise, Unrolled, loop
 
-BACKENDS = ("auto", "loop")
-
-
-class Unrolled(NamedTuple):
-    """What comes out of one layer and direction.
-
-    outputs: h_1..h_T, (T, B, H), zero where a step is not valid.
-    final_state: the state after the last valid step, (B, H) per field.
-    states: every state, (T, B, H) per field, or None if not asked for. Steps that are
-        not valid hold the state of the last valid one.
-    gates: every gate by name, (T, B, H), or None if not asked for.
-    """
-
-    outputs: Tensor
-    final_state: Any
-    states: Any
-    gates: dict[str, Tensor] | None
+BACKENDS = ("auto", "loop", "native")
 
 
-class Noise(NamedTuple):
-    """Random numbers of one layer and direction, drawn before the loop.
-
-    recurrent_mask: multiplies h on its way into the recurrent product, (B, H).
-    hold: per state field, True where a unit keeps its old value, (T, B, H), or a number
-        z: s_t <- z s_{t-1} + (1 - z) s_t (zoneout in training and in eval mode).
-    """
-
-    recurrent_mask: Tensor | None = None
-    hold: Mapping[str, Tensor | float] | None = None
-
-
-def choose_backend(backend: str) -> str:
-    """The backend that runs when ``backend`` is asked for.
+def check_backend(backend: str, cells: Sequence[Cell]) -> str:
+    """``backend``, if it can run these cells.
 
     Raises:
-        InvalidValue: unknown or unavailable backend; the message lists the known ones.
-
-    >>> choose_backend("auto")
-    'loop'
+        InvalidValue: unknown backend, or ``native`` without a compiled core or a rule
+            for a cell; the message says why.
     """
     if backend not in BACKENDS:
         raise unknown_name("backend", backend, BACKENDS)
-    return "loop"
+    if backend == "native":
+        reason = kernels.missing()
+        if reason is not None:
+            raise InvalidValue(f"backend='native' cannot run: {reason}")
+        for cell in cells:
+            if native.kind_of(cell) is None:
+                raise InvalidValue(
+                    f"backend='native' has no rule for {cell!r}; use backend='auto'"
+                )
+    if backend == "auto":
+        _say_once_if_slow()
+    return backend
+
+
+@cache
+def _say_once_if_slow() -> None:
+    reason = kernels.missing()
+    if reason is not None:
+        warnings.warn(
+            f"recurrent layers run on the plain loop, several times slower: {reason}",
+            stacklevel=4,
+        )
+
+
+def used_backend(backend: str, cells: Sequence[Cell], weights: Sequence[Tensor]) -> str:
+    """What runs for these cells and weights: ``native``, ``loop`` or ``mixed``."""
+    if backend == "loop":
+        return "loop"
+    fast = {
+        native.usable(native.kind_of(cell), [weight])
+        for cell, weight in zip(cells, weights, strict=True)
+    }
+    return "mixed" if len(fast) > 1 else "native" if fast.pop() else "loop"
 
 
 def unroll(
@@ -66,103 +67,31 @@ def unroll(
     weights: Mapping[str, Tensor],
     *,
     initial: Any = None,
-    valid: Tensor | None = None,
+    lengths: Tensor | None = None,
     reset: Tensor | None = None,
     reverse: bool = False,
     noise: Noise | None = None,
     perturbation: Any = None,
     return_states: bool = False,
     return_gates: bool = False,
+    backend: str = "auto",
 ) -> Unrolled:
-    """Run ``cell`` over the T steps of ``x``.
-
-    Args:
-        cell: the cell; its own parameters are not used.
-        x: inputs, (T, B, I).
-        state: state before the first step, (B, H) per field.
-        weights: the parameters to use, by name.
-        initial: state that a reset returns to; needed with ``reset`` only.
-        valid: True where a step exists, (T, B); other steps leave the state as it is.
-            What ``x`` holds there changes nothing, not even if it is NaN.
-        reset: True where the state returns to ``initial`` before the step, (T, B).
-        reverse: from the last step to the first.
-        noise: dropout and zoneout masks.
-        perturbation: added to the state after each step, (T, B, H) per field (a field
-            may be None). Its gradient is the total ∂L/∂h_t of every step.
-        return_states: fill ``states``.
-        return_gates: fill ``gates``.
-
-    Returns:
-        Outputs, final state, and what else was asked for.
-    """
+    """Run ``cell`` over the T steps of ``x``; see ``loop`` for arguments and result."""
     noise = Noise() if noise is None else noise
-    steps = x.size(0)
-    if valid is not None:
-        x = x.masked_fill(~valid.unsqueeze(-1), 0.0)
-    a_x = cell.input_part(x, weights).unbind(0)
-    valid_at = None if valid is None else valid.unsqueeze(-1).unbind(0)
-    reset_at = None if reset is None else reset.unsqueeze(-1).unbind(0)
-    # unbind, not indexing: the gradient of T indexings is quadratic in T.
-    added = None if perturbation is None else _unbind(perturbation)
-    states: list[Any] = [None] * steps
-    gates: list[Any] = [None] * steps
-    for t in reversed(range(steps)) if reverse else range(steps):
-        old = state
-        if reset_at is not None:
-            old = _where(reset_at[t], initial, old)
-        new, gates[t] = cell.advance(a_x[t], old, weights, noise.recurrent_mask)
-        if noise.hold is not None:
-            new = _hold(noise.hold, t, old, new)
-        if added is not None:
-            new = _add(new, added, t)
-        if valid_at is not None:
-            new = _where(valid_at[t], new, state)
-        states[t] = state = new
-    outputs = _stack([s.h for s in states], x, cell.output_size)
-    if valid is not None:
-        outputs = outputs.masked_fill(~valid.unsqueeze(-1), 0.0)
-    return Unrolled(
-        outputs,
-        state,
-        cell.State(
-            *(
-                _stack([getattr(s, field) for s in states], x, size)
-                for field, size in cell.state_sizes.items()
-            )
-        )
-        if return_states
-        else None,
-        {key: torch.stack([g[key] for g in gates]) for key in (gates or [{}])[0]}
-        if return_gates
-        else None,
-    )
-
-
-def _stack(tensors: list[Tensor], x: Tensor, size: int) -> Tensor:
-    return torch.stack(tensors) if tensors else x.new_zeros((0, x.size(1), size))
-
-
-def _where(condition: Tensor, yes: Any, no: Any) -> Any:
-    return type(no)(
-        *(torch.where(condition, a, b) for a, b in zip(yes, no, strict=True))
-    )
-
-
-def _hold(hold: Mapping[str, Tensor | float], t: int, old: Any, new: Any) -> Any:
-    held: dict[str, Tensor] = {}
-    for field, share in hold.items():
-        before, after = getattr(old, field), getattr(new, field)
-        if isinstance(share, Tensor):
-            held[field] = torch.where(share[t], before, after)
-        else:
-            held[field] = share * before + (1 - share) * after
-    return new._replace(**held)
-
-
-def _unbind(perturbation: Any) -> list[tuple[Tensor, ...] | None]:
-    return [None if field is None else field.unbind(0) for field in perturbation]
-
-
-def _add(state: Any, added: list[tuple[Tensor, ...] | None], t: int) -> Any:
-    pairs = zip(state, added, strict=True)
-    return type(state)(*(s if e is None else s + e[t] for s, e in pairs))
+    options: dict[str, Any] = {
+        "initial": initial,
+        "lengths": lengths,
+        "reset": reset,
+        "reverse": reverse,
+        "noise": noise,
+        "perturbation": perturbation,
+        "return_states": return_states,
+        "return_gates": return_gates,
+    }
+    if backend != "loop" and x.size(0) and x.size(1):
+        kind = native.kind_of(cell)
+        given = [x, *weights.values(), *state, *(initial or ()), *(perturbation or ())]
+        if native.usable(kind, [t for t in given if t is not None]):
+            assert kind is not None
+            return native.run(cell, kind, x, state, weights, **options)
+    return loop(cell, x, state, weights, **options)

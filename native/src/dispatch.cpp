@@ -1,0 +1,82 @@
+// The library's door: picks the code for the instruction set that the caller names.
+#include <cstring>
+
+#include "throughtime.h"
+
+#define TT_DECLARE(isa)             \
+  namespace isa {                   \
+  int forward(const tt_problem&);   \
+  int backward(const tt_problem&);  \
+  }
+TT_DECLARE(portable)
+#ifdef TT_X86
+TT_DECLARE(avx2)
+TT_DECLARE(avx512)
+#endif
+
+namespace {
+
+using Run = int (*)(const tt_problem&);
+
+struct Version {
+  const char* name;
+  Run forward, backward;
+  bool runs;
+};
+
+const Version* versions() {
+#ifdef TT_X86
+  static const bool has_avx2 =
+      __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+  static const bool has_avx512 =
+      has_avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq");
+#endif
+  static const Version all[] = {
+#ifdef TT_X86
+      {"avx512", avx512::forward, avx512::backward, has_avx512},
+      {"avx2", avx2::forward, avx2::backward, has_avx2},
+#endif
+      {"portable", portable::forward, portable::backward, true},
+      {nullptr, nullptr, nullptr, false},
+  };
+  return all;
+}
+
+const Version* find(const char* name) {
+  for (const Version* v = versions(); v->name; ++v)
+    if (v->runs && std::strcmp(v->name, name) == 0) return v;
+  return nullptr;
+}
+
+}  // namespace
+
+extern "C" {
+
+int tt_abi(void) { return TT_ABI; }
+
+int tt_problem_size(void) { return int(sizeof(tt_problem)); }
+
+const char* tt_instruction_sets(void) {
+  static char names[64];
+  char* end = names;
+  for (const Version* v = versions(); v->name; ++v)
+    if (v->runs) {
+      if (end != names) *end++ = ' ';
+      std::strcpy(end, v->name);
+      end += std::strlen(v->name);
+    }
+  return names;
+}
+
+int tt_slots(int cell) { return cell == TT_ELMAN ? 1 : 4; }
+
+int tt_forward(const tt_problem* problem, const char* instruction_set) {
+  const Version* v = find(instruction_set);
+  return v && (problem->bytes == 4 || problem->bytes == 8) ? v->forward(*problem) : 1;
+}
+
+int tt_backward(const tt_problem* problem, const char* instruction_set) {
+  const Version* v = find(instruction_set);
+  return v && (problem->bytes == 4 || problem->bytes == 8) ? v->backward(*problem) : 1;
+}
+}

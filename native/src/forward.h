@@ -1,0 +1,243 @@
+// The time loop, forward. Each thread owns a share of the hidden units and runs all
+// steps for them; threads meet once per step, because a product needs every unit of h.
+#pragma once
+
+#include "cells.h"
+#include "plan.h"
+#include "team.h"
+
+namespace TT_ISA {
+
+// Row pointers of one step, by position in the order of the sequences.
+template <class T>
+struct Rows {
+  const T **x, **a, **h_old, **c_old;
+  T **h, **c, **saved;
+};
+
+template <class T>
+class ForwardRun {
+ public:
+  ForwardRun(const tt_problem& problem, const CellRules<T>& cell)
+      : p(problem), cell(cell), order(problem), chunks(chunks_of(order, 256)) {
+    vectors = (p.H + lanes<T> - 1) / lanes<T>;
+    team = available(threads_for(p, cell.gates, vectors));
+    for (const Chunk& c : chunks) most_rows = std::max(most_rows, c.rows);
+    most_rows = std::max(most_rows, p.B);
+  }
+
+  void run(Arena& arena) {
+    if (attempt(arena)) return;
+    team = 1;
+    attempt(arena);
+  }
+
+ private:
+  struct Own {
+    T *w_ih, *w_hh, *ax, *ah;
+    Rows<T> rows;
+  };
+
+  const tt_problem& p;
+  const CellRules<T>& cell;
+  Order order;
+  std::vector<Chunk> chunks;
+  int64_t vectors, most_rows = 0;
+  int team;
+  T* masked[4] = {};  // h of even and of odd steps, state and initial, times the mask
+
+  bool attempt(Arena& arena) {
+    const int64_t columns = ((vectors + team - 1) / team + 1) * cell.gates * lanes<T>;
+    const int64_t block = kPanelVectors * lanes<T> + cell.gates * lanes<T>;
+    const size_t mask = p.mask ? 4 * Arena::bytes_of<T>(p.B * p.H) : 0;
+    const size_t each = Arena::bytes_of<T>((p.I + 1) * columns) +
+                        Arena::bytes_of<T>((p.H + 1) * columns) +
+                        Arena::bytes_of<T>(most_rows * columns) +
+                        Arena::bytes_of<T>(p.B * block) +
+                        7 * Arena::bytes_of<T*>(most_rows);
+    arena.reserve(mask + size_t(team) * each);
+    if (p.mask)
+      for (T*& part : masked) part = arena.take<T>(p.B * p.H);
+    std::vector<Own> own(static_cast<size_t>(team));
+    for (Own& o : own) {
+      o.w_ih = arena.take<T>((p.I + 1) * columns);
+      o.w_hh = arena.take<T>((p.H + 1) * columns);
+      o.ax = arena.take<T>(most_rows * columns);
+      o.ah = arena.take<T>(p.B * block);
+      for (const T*** list : {&o.rows.x, &o.rows.a, &o.rows.h_old, &o.rows.c_old})
+        *list = arena.take<const T*>(most_rows);
+      for (T*** list : {&o.rows.h, &o.rows.c, &o.rows.saved})
+        *list = arena.take<T*>(most_rows);
+    }
+    return together(team, [&](int thread) { work(own[size_t(thread)], thread); });
+  }
+
+  static const T* at(const void* base, int64_t row, int64_t width) {
+    return static_cast<const T*>(base) + row * width;
+  }
+  static T* at(void* base, int64_t row, int64_t width) {
+    return static_cast<T*>(base) + row * width;
+  }
+
+  void work(Own& o, int thread) {
+    const auto blocks = unit_blocks<T>(p.H, cell.gates, share_of(vectors, thread, team));
+    pack(blocks, p.weight_ih, p.bias_ih, p.I, o.w_ih);
+    pack(blocks, p.weight_hh, p.bias_hh, p.H, o.w_hh);
+    if (p.mask) {
+      mask_rows(p.state[0], masked[2], thread);
+      if (p.initial[0]) mask_rows(p.initial[0], masked[3], thread);
+      meet(team);
+    }
+    for (const Chunk& chunk : chunks) {
+      project(o, blocks, chunk);
+      int64_t row = 0;
+      for (int64_t s = chunk.begin; s < chunk.end; ++s) {
+        step(o, blocks, chunk, s, row);
+        row += order.batch[size_t(s)];
+        meet(team);
+      }
+    }
+    finish(thread);
+  }
+
+  // Per block a panel for each four vectors: the bias, then the columns for every k.
+  void pack(const std::vector<UnitBlock>& blocks, const void* weight, const void* bias,
+            int64_t K, T* out) const {
+    for (const UnitBlock& b : blocks)
+      for (int first = 0; first < cell.gates * b.vectors; first += kPanelVectors) {
+        const int n = std::min(kPanelVectors, cell.gates * b.vectors - first);
+        const int64_t columns = n * lanes<T>;
+        const auto row_of = [&](int64_t j) -> int64_t {
+          const int64_t vector = first + j / lanes<T>;
+          const int64_t unit = vector % b.vectors * lanes<T> + j % lanes<T>;
+          return unit < b.units ? vector / b.vectors * p.H + b.unit + unit : -1;
+        };
+        for (int64_t j = 0; j < columns; ++j)
+          out[j] = bias && row_of(j) >= 0 ? static_cast<const T*>(bias)[row_of(j)] : T(0);
+        pack_transposed(static_cast<const T*>(weight), K, K, columns, row_of, out + columns);
+        out += (K + 1) * columns;
+      }
+  }
+
+  // a[rows] times all panels of one block.
+  void product(const UnitBlock& b, const T* const* a, int64_t rows, int64_t K,
+               const T* panel, T* out) const {
+    const int all = cell.gates * b.vectors;
+    for (int first = 0; first < all; first += kPanelVectors) {
+      const int n = std::min(kPanelVectors, all - first);
+      panel_product(a, rows, 1, K, panel, panel + n * lanes<T>, n, out + first * lanes<T>,
+                    int64_t(all) * lanes<T>);
+      panel += (K + 1) * n * lanes<T>;
+    }
+  }
+
+  void project(Own& o, const std::vector<UnitBlock>& blocks, const Chunk& chunk) const {
+    int64_t row = 0;
+    for (int64_t s = chunk.begin; s < chunk.end; ++s)
+      for (int64_t j = 0; j < order.batch[size_t(s)]; ++j)
+        o.rows.x[row++] = static_cast<const T*>(p.x) + order.time(s, j) * p.x_step +
+                          order.sequence[size_t(j)] * p.x_batch;
+    const T* panel = o.w_ih;
+    T* out = o.ax;
+    for (const UnitBlock& b : blocks) {
+      const int64_t columns = int64_t(cell.gates) * b.vectors * lanes<T>;
+      product(b, o.rows.x, chunk.rows, p.I, panel, out);
+      panel += (p.I + 1) * columns;
+      out += chunk.rows * columns;
+    }
+  }
+
+  void point(Rows<T>& rows, int64_t s) const {
+    for (int64_t j = 0; j < order.batch[size_t(s)]; ++j) {
+      const int64_t b = order.sequence[size_t(j)];
+      const int64_t grid = order.time(s, j) * p.B + b;
+      const bool reset = p.reset && p.reset[grid];
+      for (int field = 0; field <= int(cell.has_c); ++field) {
+        const T*& old = field ? rows.c_old[j] : rows.h_old[j];
+        if (reset)
+          old = at(p.initial[field], b, p.H);
+        else if (s == 0)
+          old = at(p.state[field], b, p.H);
+        else
+          old = at(p.states[field], order.time(s - 1, j) * p.B + b, p.H);
+        (field ? rows.c[j] : rows.h[j]) = at(p.states[field], grid, p.H);
+      }
+      rows.a[j] = rows.h_old[j];
+      if (p.mask)
+        rows.a[j] = reset    ? masked[3] + b * p.H
+                    : s == 0 ? masked[2] + b * p.H
+                             : masked[(s - 1) & 1] + b * p.H;
+      if (p.saved) rows.saved[j] = at(p.saved, grid, cell.slots * p.H);
+    }
+  }
+
+  void step(Own& o, const std::vector<UnitBlock>& blocks, const Chunk& chunk, int64_t s,
+            int64_t row) const {
+    const int64_t rows = order.batch[size_t(s)];
+    point(o.rows, s);
+    const T* panel = o.w_hh;
+    const T* ax = o.ax;
+    for (const UnitBlock& b : blocks) {
+      const int64_t columns = int64_t(cell.gates) * b.vectors * lanes<T>;
+      product(b, o.rows.a, rows, p.H, panel, o.ah);
+      cell.forward({rows, b.unit, p.H, b.units, ax + row * columns, o.ah, columns,
+                    int64_t(b.vectors) * lanes<T>, o.rows.h_old, o.rows.c_old, o.rows.h,
+                    o.rows.c, p.saved ? o.rows.saved : nullptr,
+                    static_cast<const T*>(p.extra), T(p.leak), T(p.alpha)});
+      if (p.hold[0] || p.hold[1] || p.share[0] != 0 || p.share[1] != 0 || p.added[0] ||
+          p.added[1])
+        for (int field = 0; field <= int(cell.has_c); ++field)
+          disturb(field, b, field ? o.rows.c_old : o.rows.h_old,
+                  field ? o.rows.c : o.rows.h, s);
+      if (p.mask)
+        for (int64_t j = 0; j < rows; ++j) {
+          const int64_t from = order.sequence[size_t(j)] * p.H + b.unit;
+          for (int u = 0; u < b.units; ++u)
+            masked[s & 1][from + u] =
+                o.rows.h[j][b.unit + u] * static_cast<const T*>(p.mask)[from + u];
+        }
+      panel += (p.H + 1) * columns;
+      ax += chunk.rows * columns;
+    }
+  }
+
+  // Zoneout, then what is added from outside.
+  void disturb(int field, const UnitBlock& b, const T* const* old, T* const* now,
+               int64_t s) const {
+    const uint8_t* hold = p.hold[field];
+    const T share = T(p.share[field]);
+    const T* added = static_cast<const T*>(p.added[field]);
+    for (int64_t j = 0; j < order.batch[size_t(s)]; ++j) {
+      const int64_t from = (order.time(s, j) * p.B + order.sequence[size_t(j)]) * p.H;
+      for (int64_t u = b.unit; u < b.unit + b.units; ++u) {
+        T value = now[j][u];
+        if (hold && hold[from + u]) value = old[j][u];
+        if (share != 0) value = share * old[j][u] + (1 - share) * value;
+        now[j][u] = added ? value + added[from + u] : value;
+      }
+    }
+  }
+
+  void mask_rows(const void* rows, T* out, int thread) const {
+    const Share mine = share_of(p.B * p.H, thread, team);
+    for (int64_t i = mine.begin; i < mine.end; ++i)
+      out[i] = static_cast<const T*>(rows)[i] * static_cast<const T*>(p.mask)[i];
+  }
+
+  // The final state, and zeros where h does not exist.
+  void finish(int thread) const {
+    const Share mine = share_of(p.B, thread, team);
+    for (int64_t j = mine.begin; j < mine.end; ++j) {
+      const int64_t b = order.sequence[size_t(j)], n = order.length[size_t(j)];
+      for (int field = 0; field <= int(cell.has_c); ++field) {
+        const T* last = n ? at(p.states[field], order.time(n - 1, j) * p.B + b, p.H)
+                          : at(p.state[field], b, p.H);
+        std::copy(last, last + p.H, at(p.final[field], b, p.H));
+      }
+      for (int64_t t = n; t < p.T; ++t)
+        std::fill_n(at(p.states[0], t * p.B + b, p.H), p.H, T(0));
+    }
+  }
+};
+
+}  // namespace TT_ISA

@@ -1,0 +1,138 @@
+// Who does what: the order of sequences and steps, the units of each thread, the panels.
+#pragma once
+
+#include <cstdlib>
+#include <new>
+#include <numeric>
+#include <vector>
+
+#include "gemm.h"
+#include "throughtime.h"
+
+namespace TT_ISA {
+
+// Which rows exist at which step of processing. Sequences are ordered from long to
+// short, so those that exist at a step are the first `batch[s]` of the order. Reversed,
+// a sequence of length n visits n - 1 first.
+struct Order {
+  std::vector<int64_t> sequence;  // position in the order -> index in the batch
+  std::vector<int64_t> length;    // by position
+  std::vector<int64_t> batch;     // by step of processing
+  bool reverse;
+
+  explicit Order(const tt_problem& p) : reverse(p.reverse != 0) {
+    sequence.resize(size_t(p.B));
+    std::iota(sequence.begin(), sequence.end(), 0);
+    const auto length_of = [&](int64_t b) { return p.lengths ? p.lengths[b] : p.T; };
+    if (p.lengths)
+      std::stable_sort(sequence.begin(), sequence.end(), [&](int64_t a, int64_t b) {
+        return length_of(a) > length_of(b);
+      });
+    for (int64_t b : sequence) length.push_back(length_of(b));
+    int64_t alive = p.B;
+    const int64_t steps = p.B ? length[0] : 0;
+    for (int64_t s = 0; s < steps; ++s) {
+      while (alive > 0 && length[size_t(alive - 1)] <= s) --alive;
+      batch.push_back(alive);
+    }
+  }
+
+  int64_t steps() const { return int64_t(batch.size()); }
+  // The step t that position j is at in step s of processing.
+  int64_t time(int64_t s, int64_t j) const {
+    return reverse ? length[size_t(j)] - 1 - s : s;
+  }
+};
+
+// A run of steps whose rows together are enough for an efficient product.
+struct Chunk {
+  int64_t begin, end, rows;
+};
+
+inline std::vector<Chunk> chunks_of(const Order& order, int64_t enough) {
+  std::vector<Chunk> chunks;
+  Chunk now{0, 0, 0};
+  for (int64_t s = 0; s < order.steps(); ++s) {
+    now.rows += order.batch[size_t(s)];
+    now.end = s + 1;
+    if (now.rows >= enough || s + 1 == order.steps()) {
+      chunks.push_back(now);
+      now = {s + 1, s + 1, 0};
+    }
+  }
+  return chunks;
+}
+
+// Vectors [begin, end) of `total` that belong to one thread.
+struct Share {
+  int64_t begin, end;
+};
+
+inline Share share_of(int64_t total, int thread, int threads) {
+  return {total * thread / threads, total * (thread + 1) / threads};
+}
+
+// Neighbouring units of one thread, with the columns of all gates: column
+// (g * vectors + v) * lanes + lane belongs to unit `unit + v * lanes + lane`.
+struct UnitBlock {
+  int64_t unit;  // first unit
+  int units;     // that exist; the rest of the last vector is padding
+  int vectors;   // per gate
+};
+
+template <class T>
+std::vector<UnitBlock> unit_blocks(int64_t H, int gates, Share share) {
+  std::vector<UnitBlock> blocks;
+  const int64_t together = std::max(1, kPanelVectors / gates);
+  for (int64_t v = share.begin; v < share.end; v += together) {
+    const int64_t n = std::min(together, share.end - v);
+    const int64_t unit = v * lanes<T>;
+    blocks.push_back({unit, int(std::min(H - unit, n * lanes<T>)), int(n)});
+  }
+  return blocks;
+}
+
+// Memory of one call, 64-byte aligned, kept between calls of one thread: fresh memory
+// costs a page fault every 4 KB.
+class Arena {
+ public:
+  ~Arena() { std::free(memory_); }
+  Arena() = default;
+  Arena(const Arena&) = delete;
+  Arena& operator=(const Arena&) = delete;
+
+  void reserve(size_t bytes) {
+    used_ = 0;
+    if (bytes <= size_) return;
+    std::free(memory_);
+    size_ = 0;
+    memory_ = static_cast<char*>(std::aligned_alloc(64, (bytes + 63) / 64 * 64));
+    if (!memory_) throw std::bad_alloc();
+    size_ = bytes;
+  }
+
+  template <class T>
+  T* take(int64_t count) {
+    T* p = reinterpret_cast<T*>(memory_ + used_);
+    used_ += bytes_of<T>(count);
+    return p;
+  }
+
+  template <class T>
+  static size_t bytes_of(int64_t count) {
+    return (size_t(count) * sizeof(T) + 63) / 64 * 64;
+  }
+
+ private:
+  char* memory_ = nullptr;
+  size_t size_ = 0, used_ = 0;
+};
+
+// Threads that pay off: below some work per step, waiting for each other costs more.
+inline int threads_for(const tt_problem& p, int gates, int64_t vectors) {
+  const int64_t work = p.B * p.H * p.H * gates;
+  const int64_t worth = std::max<int64_t>(1, work / 40000);
+  return int(std::min<int64_t>({int64_t(p.threads), vectors, worth}));
+}
+
+}  // namespace TT_ISA

@@ -1,0 +1,194 @@
+// Vectors of one instruction set, and the functions of one number that the cells need.
+//
+// Written once with the vector types of gcc and clang; the build compiles it with other
+// TT_BYTES and flags for each instruction set. Everything lives in a namespace named
+// after the instruction set, so that no two versions can be mixed up when linking.
+#pragma once
+
+#include <cmath>
+#include <cstdint>
+#include <cstring>
+#include <type_traits>
+#if defined(__AVX512F__) || defined(__AVX2__)
+#include <immintrin.h>
+#endif
+
+#ifndef TT_BYTES
+#error "TT_BYTES, the size of a vector register, comes from the build"
+#endif
+
+#define TT_INLINE inline __attribute__((always_inline))
+
+namespace TT_ISA {
+
+template <class T>
+struct Vec {
+  typedef T type __attribute__((vector_size(TT_BYTES)));
+  typedef T loose __attribute__((vector_size(TT_BYTES), aligned(sizeof(T)), may_alias));
+  using Int = std::conditional_t<sizeof(T) == 4, int32_t, int64_t>;
+  typedef Int ints __attribute__((vector_size(TT_BYTES)));
+  static constexpr int lanes = TT_BYTES / sizeof(T);
+};
+
+template <class T>
+using vec = typename Vec<T>::type;
+template <class T>
+inline constexpr int lanes = Vec<T>::lanes;
+
+template <class T>
+TT_INLINE vec<T> load(const T* p) {
+  return *reinterpret_cast<const typename Vec<T>::loose*>(p);
+}
+
+template <class T>
+TT_INLINE void store(T* p, vec<T> v) {
+  *reinterpret_cast<typename Vec<T>::loose*>(p) = v;
+}
+
+// The first n lanes, the others 0; nothing beyond p[n - 1] is touched.
+template <class T>
+TT_INLINE vec<T> load_some(const T* p, int n) {
+  if (n >= lanes<T>) return load(p);
+#if defined(__AVX512F__)
+  if constexpr (sizeof(T) == 4)
+    return (vec<T>)_mm512_maskz_loadu_ps((__mmask16)((1u << n) - 1), p);
+  else
+    return (vec<T>)_mm512_maskz_loadu_pd((__mmask8)((1u << n) - 1), p);
+#else
+  vec<T> v = {};
+  for (int i = 0; i < n; ++i) v[i] = p[i];
+  return v;
+#endif
+}
+
+template <class T>
+TT_INLINE void store_some(T* p, vec<T> v, int n) {
+  if (n >= lanes<T>) {
+    store(p, v);
+    return;
+  }
+#if defined(__AVX512F__)
+  if constexpr (sizeof(T) == 4)
+    _mm512_mask_storeu_ps(p, (__mmask16)((1u << n) - 1), (__m512)v);
+  else
+    _mm512_mask_storeu_pd(p, (__mmask8)((1u << n) - 1), (__m512d)v);
+#else
+  for (int i = 0; i < n; ++i) p[i] = v[i];
+#endif
+}
+
+template <class T>
+TT_INLINE vec<T> all(T x) {
+  return x - vec<T>{};  // unlike 0 + x, which turns -0 into 0, this is only a broadcast
+}
+
+template <class T>
+TT_INLINE vec<T> least(vec<T> a, vec<T> b) {  // a where a is NaN
+  return b < a ? b : a;
+}
+
+template <class T>
+TT_INLINE vec<T> most(vec<T> a, vec<T> b) {  // a where a is NaN
+  return b > a ? b : a;
+}
+
+template <class T>
+TT_INLINE vec<T> magnitude(vec<T> a) {
+  return a < 0 ? -a : a;
+}
+
+// e^x - 1 = s (e^r - 1) + (s - 1) with s = 2^n, |r| <= ln 2 / 2; e^r - 1 by its Taylor
+// series, whose remainder is below half a unit of the last place. Gives s and e^r - 1.
+template <class T>
+TT_INLINE void exp_parts(vec<T> x, vec<T>& scale, vec<T>& p) {
+  using I = typename Vec<T>::Int;
+  constexpr bool single = sizeof(T) == 4;
+  constexpr T log2e = T(1.44269504088896340736);
+  constexpr T ln2_high = single ? T(0.693359375) : T(6.93147180369123816490e-01);
+  constexpr T ln2_low = single ? T(-2.12194440e-4) : T(1.90821492927058770002e-10);
+  // Adding and subtracting 1.5 * 2^(bits of the fraction) rounds to an integer.
+  constexpr T magic = single ? T(12582912.0) : T(6755399441055744.0);
+  x = least<T>(most<T>(x, all<T>(single ? T(-87) : T(-708))),
+               all<T>(single ? T(88) : T(709)));
+  const vec<T> n = (x * log2e + magic) - magic;
+  const vec<T> r = (x - n * ln2_high) - n * ln2_low;
+  if constexpr (single) {
+    p = all<T>(T(1.0 / 5040));
+    p = p * r + T(1.0 / 720);
+    p = p * r + T(1.0 / 120);
+    p = p * r + T(1.0 / 24);
+    p = p * r + T(1.0 / 6);
+    p = p * r + T(0.5);
+    p = p * r * r + r;
+  } else {
+    p = all<T>(T(1.0 / 6227020800.0));
+    p = p * r + T(1.0 / 479001600.0);
+    p = p * r + T(1.0 / 39916800.0);
+    p = p * r + T(1.0 / 3628800.0);
+    p = p * r + T(1.0 / 362880.0);
+    p = p * r + T(1.0 / 40320.0);
+    p = p * r + T(1.0 / 5040.0);
+    p = p * r + T(1.0 / 720.0);
+    p = p * r + T(1.0 / 120.0);
+    p = p * r + T(1.0 / 24.0);
+    p = p * r + T(1.0 / 6.0);
+    p = p * r + T(0.5);
+    p = p * r * r + r;
+  }
+  constexpr I bias = single ? 127 : 1023;
+  constexpr int shift = single ? 23 : 52;
+  typename Vec<T>::ints bits = __builtin_convertvector(n, typename Vec<T>::ints);
+  bits = (bits + bias) << shift;
+  scale = (vec<T>)bits;
+}
+
+template <class T>
+TT_INLINE vec<T> exp(vec<T> x) {
+  vec<T> s, p;
+  exp_parts<T>(x, s, p);
+  return s * p + s;
+}
+
+template <class T>
+TT_INLINE vec<T> expm1(vec<T> x) {
+  vec<T> s, p;
+  exp_parts<T>(x, s, p);
+  return s * p + (s - T(1));
+}
+
+template <class T>
+TT_INLINE vec<T> sigmoid(vec<T> x) {
+  return T(1) / (T(1) + exp<T>(-x));
+}
+
+// E / (E + 2) with E = e^(2|x|) - 1; from |x| = 20 on it is 1.
+template <class T>
+TT_INLINE vec<T> tanh(vec<T> x) {
+  const vec<T> e = expm1<T>(least<T>(T(2) * magnitude<T>(x), all<T>(T(40))));
+  const vec<T> y = e / (e + T(2));
+  return x < 0 ? -y : y;
+}
+
+// ln(1 + u) for u in [0, 1]: 2 artanh(u / (2 + u)), by its series.
+template <class T>
+TT_INLINE vec<T> log1p_unit(vec<T> u) {
+  const vec<T> s = u / (T(2) + u);
+  const vec<T> q = s * s;
+  constexpr int terms = sizeof(T) == 4 ? 8 : 17;
+  vec<T> p = all<T>(T(1) / T(2 * terms + 1));
+#pragma GCC unroll 17
+  for (int k = terms - 1; k >= 0; --k) p = p * q + T(1) / T(2 * k + 1);
+  return T(2) * s * p;
+}
+
+// The normal distribution function: no short series is exact enough everywhere, so this
+// one calls the C library lane by lane.
+template <class T>
+TT_INLINE vec<T> normal_cdf(vec<T> x) {
+  vec<T> y;
+  for (int i = 0; i < lanes<T>; ++i)
+    y[i] = T(0.5) * std::erfc(-x[i] * T(0.70710678118654752440));
+  return y;
+}
+
+}  // namespace TT_ISA

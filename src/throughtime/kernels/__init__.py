@@ -1,0 +1,10 @@
+"""The compiled core: whether it is there, and its time loops on plain tensors."""
+
+from throughtime.kernels.library import Library as Library
+from throughtime.kernels.library import library as library
+from throughtime.kernels.library import missing as missing
+from throughtime.kernels.recurrence import Inputs as Inputs
+from throughtime.kernels.recurrence import Kind as Kind
+from throughtime.kernels.recurrence import Outputs as Outputs
+from throughtime.kernels.recurrence import backward as backward
+from throughtime.kernels.recurrence import forward as forward

@@ -1,0 +1,244 @@
+"""The core's time loops, forward and backward, on tensors of the CPU.
+
+No autograd and no checks here: ``layers`` registers these functions with torch and
+hands in tensors that fit.
+"""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from throughtime.kernels.library import Problem, library
+
+# As in native/src/throughtime.h.
+CELLS = ("elman", "lstm", "gru")
+ACTIVATIONS = (
+    "identity",
+    "sigmoid",
+    "tanh",
+    "relu",
+    "gelu",
+    "softplus",
+    "elu",
+    "leaky_relu",
+)
+# Numbers kept per step, sequence and unit for the backward pass.
+SLOTS = {"elman": 1, "lstm": 4, "gru": 4}
+DTYPES = (torch.float32, torch.float64)
+
+
+class Kind(NamedTuple):
+    """Which cell: a name of ``CELLS``, one of ``ACTIVATIONS``, and its constants."""
+
+    cell: str
+    activation: str = "tanh"
+    leak: float = 1.0
+    alpha: float = 0.0
+
+    @property
+    def has_c(self) -> bool:
+        """Whether the state has a field c beside h."""
+        return self.cell == "lstm"
+
+
+class Inputs(NamedTuple):
+    """What a layer reads. Time first; None where there is none.
+
+    x (T, B, I), weight_ih (G H, I), weight_hh (G H, H), biases (G H,); h and c, the
+    state before the first step, (B, H); extra: peephole weights (3, H) or the slope of
+    PReLU (); lengths (B,); reset (T, B) and the initial state it returns to, (B, H);
+    mask (B, H) on h in the recurrent product; hold (T, B, H), True where a unit keeps
+    its old value, or share, the part of the old value; added (T, B, H), after each
+    step.
+    """
+
+    x: Tensor
+    weight_ih: Tensor
+    weight_hh: Tensor
+    h: Tensor
+    c: Tensor | None = None
+    bias_ih: Tensor | None = None
+    bias_hh: Tensor | None = None
+    extra: Tensor | None = None
+    lengths: Tensor | None = None
+    reset: Tensor | None = None
+    initial_h: Tensor | None = None
+    initial_c: Tensor | None = None
+    mask: Tensor | None = None
+    hold_h: Tensor | None = None
+    hold_c: Tensor | None = None
+    added_h: Tensor | None = None
+    added_c: Tensor | None = None
+    share_h: float = 0.0
+    share_c: float = 0.0
+    reverse: bool = False
+
+
+class Outputs(NamedTuple):
+    """What a layer writes.
+
+    h_steps, c_steps: all states, (T, B, H); h is 0, and c undefined, where a step does
+    not exist. h, c: the final state, (B, H). saved: (T, B, slots, H), for ``backward``.
+    Without c, and unless to be saved, these are empty.
+    """
+
+    h_steps: Tensor
+    c_steps: Tensor
+    h: Tensor
+    c: Tensor
+    saved: Tensor
+
+
+def outputs_like(inputs: Inputs, kind: Kind, save: bool) -> Outputs:
+    """Uninitialised outputs of the right shapes."""
+    x, steps, batch = inputs.x, inputs.x.size(0), inputs.x.size(1)
+    size = inputs.weight_hh.size(1)
+    new = x.new_empty
+    return Outputs(
+        new(steps, batch, size),
+        new(steps, batch, size) if kind.has_c else new(0),
+        new(batch, size),
+        new(batch, size) if kind.has_c else new(0),
+        new(steps, batch, SLOTS[kind.cell], size) if save else new(0),
+    )
+
+
+def forward(inputs: Inputs, kind: Kind, save: bool) -> Outputs:
+    """All steps forward; with ``save`` what ``backward`` needs is kept."""
+    inputs = _ready(inputs)
+    outputs = outputs_like(inputs, kind, save)
+    problem = _problem(inputs, kind, outputs)
+    _run("tt_forward", problem)
+    return outputs
+
+
+def backward(
+    inputs: Inputs,
+    kind: Kind,
+    outputs: Outputs,
+    grads: Outputs | tuple[Tensor | None, ...],
+    wanted: tuple[bool, ...],
+    carry_gain: Tensor | None = None,
+) -> list[Tensor | None]:
+    """Gradients of the first fields of ``Inputs``, where ``wanted``.
+
+    Args:
+        inputs: as given to ``forward``.
+        kind: as given to ``forward``.
+        outputs: as returned by ``forward``.
+        grads: of ``h_steps``, ``c_steps``, ``h`` and ``c``, or None.
+        wanted: one flag per tensor field of ``Inputs``.
+        carry_gain: (T, B), multiplies what flows from step t to step t - 1.
+    """
+    inputs = _ready(inputs)
+    problem = _problem(inputs, kind, outputs)
+    grad_steps, grad_c_steps, grad_h, grad_c = grads[:4]
+    if grad_steps is not None:
+        grad_steps = _rows(grad_steps)
+        problem.grad_out = grad_steps.data_ptr()
+        problem.grad_step, problem.grad_batch = grad_steps.stride()[:2]
+    incoming = [_contiguous(g) for g in (grad_c_steps, grad_h, grad_c, carry_gain)]
+    problem.grad_states = (None, _address(incoming[0]))
+    problem.grad_final = (_address(incoming[1]), _address(incoming[2]))
+    problem.carry_gain = _address(incoming[3])
+
+    results: dict[str, Tensor] = {}
+    # Steps that do not exist, and sequences without a reset, are not written.
+    sparse = ("added_h", "added_c", "x") if inputs.lengths is not None else ()
+    for name, want in zip(Inputs._fields, wanted, strict=False):
+        value = getattr(inputs, name)
+        if want and isinstance(value, Tensor):
+            zero = name in (*sparse, "initial_h", "initial_c")
+            if name == "extra" and value.dim() == 0:
+                results[name] = value.new_zeros(inputs.weight_hh.size(1))
+            elif zero:
+                results[name] = torch.zeros_like(
+                    value, memory_format=torch.contiguous_format
+                )
+            else:
+                results[name] = torch.empty_like(
+                    value, memory_format=torch.contiguous_format
+                )
+    for name in ("x", "weight_ih", "weight_hh", "bias_ih", "bias_hh", "extra"):
+        setattr(problem, f"grad_{name}", _address(results.get(name)))
+    for target, names in (
+        ("grad_state", ("h", "c")),
+        ("grad_initial", ("initial_h", "initial_c")),
+        ("grad_added", ("added_h", "added_c")),
+    ):
+        setattr(problem, target, tuple(_address(results.get(n)) for n in names))
+    _run("tt_backward", problem)
+    if "extra" in results and inputs.extra is not None and inputs.extra.dim() == 0:
+        results["extra"] = results["extra"].sum()  # units share the slope
+    return [results.get(name) for name, _ in zip(Inputs._fields, wanted, strict=False)]
+
+
+def _run(name: str, problem: Problem) -> None:
+    core = library()
+    assert core is not None  # layers asked before
+    core.run(name, problem)
+
+
+def _ready(inputs: Inputs) -> Inputs:
+    """The same inputs in layouts that the core can read."""
+    contiguous = {
+        name: value.contiguous()
+        for name, value in inputs._asdict().items()
+        if isinstance(value, Tensor) and name != "x"
+    }
+    return inputs._replace(x=_rows(inputs.x), **contiguous)
+
+
+def _rows(x: Tensor) -> Tensor:
+    """Any strides for steps and sequences, but features side by side."""
+    return x if x.stride(2) == 1 or x.size(2) == 1 else x.contiguous()
+
+
+def _contiguous(tensor: Tensor | None) -> Tensor | None:
+    return None if tensor is None else tensor.contiguous()
+
+
+def _address(tensor: Tensor | None) -> int | None:
+    return None if tensor is None else tensor.data_ptr()
+
+
+def _problem(inputs: Inputs, kind: Kind, outputs: Outputs) -> Problem:
+    x = inputs.x
+    extra = inputs.extra
+    alpha = kind.alpha
+    if kind.cell == "elman" and extra is not None:
+        alpha = float(extra)
+    return Problem(
+        bytes=x.element_size(),
+        cell=CELLS.index(kind.cell),
+        activation=ACTIVATIONS.index(kind.activation),
+        threads=torch.get_num_threads(),
+        reverse=inputs.reverse,
+        peephole=kind.cell == "lstm" and extra is not None,
+        T=x.size(0),
+        B=x.size(1),
+        I=x.size(2),
+        H=inputs.weight_hh.size(1),
+        leak=kind.leak,
+        alpha=alpha,
+        x=x.data_ptr(),
+        x_step=x.stride(0),
+        x_batch=x.stride(1),
+        weight_ih=_address(inputs.weight_ih),
+        weight_hh=_address(inputs.weight_hh),
+        bias_ih=_address(inputs.bias_ih),
+        bias_hh=_address(inputs.bias_hh),
+        extra=_address(extra),
+        state=(_address(inputs.h), _address(inputs.c)),
+        lengths=_address(inputs.lengths),
+        reset=_address(inputs.reset),
+        initial=(_address(inputs.initial_h), _address(inputs.initial_c)),
+        mask=_address(inputs.mask),
+        hold=(_address(inputs.hold_h), _address(inputs.hold_c)),
+        share=(inputs.share_h, inputs.share_c),
+        added=(_address(inputs.added_h), _address(inputs.added_c)),
+        states=(_address(outputs.h_steps), _address(outputs.c_steps)),
+        final=(_address(outputs.h), _address(outputs.c)),
+        saved=_address(outputs.saved) if outputs.saved.numel() else None,
+    )

@@ -1,0 +1,205 @@
+"""The compiled core as two torch operators.
+
+``throughtime::recurrence`` runs a layer forward, ``throughtime::recurrence_backward``
+is its gradient; the gradient of that one differentiates the plain loop. So autograd of
+any order works, and ``torch.compile`` sees two opaque operators, whatever the steps.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from throughtime import kernels
+from throughtime.kernels import Inputs, Outputs
+from throughtime.kernels.recurrence import outputs_like
+from throughtime.layers import by_loop
+from throughtime.layers.by_loop import named
+
+# The fields of Inputs that are tensors come first.
+TENSORS = tuple(Inputs._fields[: Inputs._fields.index("share_h")])
+
+
+@torch.library.custom_op("throughtime::recurrence", mutates_args=())
+def recurrence(
+    x: Tensor,
+    weight_ih: Tensor,
+    weight_hh: Tensor,
+    h: Tensor,
+    c: Tensor | None,
+    bias_ih: Tensor | None,
+    bias_hh: Tensor | None,
+    extra: Tensor | None,
+    lengths: Tensor | None,
+    reset: Tensor | None,
+    initial_h: Tensor | None,
+    initial_c: Tensor | None,
+    mask: Tensor | None,
+    hold_h: Tensor | None,
+    hold_c: Tensor | None,
+    added_h: Tensor | None,
+    added_c: Tensor | None,
+    share_h: float,
+    share_c: float,
+    reverse: bool,
+    cell: str,
+    activation: str,
+    leak: float,
+    alpha: float,
+    save: bool,
+) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+    """All steps of one layer and direction: the fields of ``kernels.Outputs``."""
+    inputs, kind = named(
+        x, weight_ih, weight_hh, h, c, bias_ih, bias_hh, extra, lengths, reset,
+        initial_h, initial_c, mask, hold_h, hold_c, added_h, added_c,
+        share_h, share_c, reverse, cell, activation, leak, alpha,
+    )  # fmt: skip
+    h_steps, c_steps, h, c, saved = kernels.forward(inputs, kind, save)
+    return h_steps, c_steps, h, c, saved
+
+
+@torch.library.custom_op("throughtime::recurrence_backward", mutates_args=())
+def recurrence_backward(
+    tensors: Sequence[Tensor],
+    outputs: Sequence[Tensor],
+    grads: Sequence[Tensor],
+    given: Sequence[bool],
+    wanted: Sequence[bool],
+    share_h: float,
+    share_c: float,
+    reverse: bool,
+    cell: str,
+    activation: str,
+    leak: float,
+    alpha: float,
+) -> list[Tensor]:
+    """Gradients of the tensors that are ``wanted``, in their order.
+
+    Operators take no lists with None in them: ``tensors`` and ``grads`` (of the first
+    four outputs) hold what there is, and ``given`` says what that is.
+    """
+    every = _spread([*tensors, *grads], given)
+    inputs, kind = named(
+        *every[: len(TENSORS)],
+        *(share_h, share_c, reverse, cell, activation, leak, alpha),
+    )
+    found = kernels.backward(
+        inputs, kind, Outputs(*outputs), every[len(TENSORS) :], tuple(wanted)
+    )
+    return [g for g in found if g is not None]
+
+
+def _spread(
+    tensors: Sequence[Tensor | None], given: Sequence[bool]
+) -> tuple[Tensor | None, ...]:
+    """One entry per flag of ``given``: the next tensor, or None."""
+    left = iter(tensors)
+    return tuple(next(left) if there else None for there in given)
+
+
+@recurrence.register_fake
+def _(*values: Any) -> tuple[Tensor, ...]:
+    inputs, kind = named(*values)
+    return tuple(outputs_like(inputs, kind, values[-1]))
+
+
+@recurrence_backward.register_fake
+def _(
+    tensors: Any, outputs: Any, grads: Any, given: Any, wanted: Any, *rest: Any
+) -> list[Tensor]:
+    every = _spread([*tensors, *grads], given)
+    return [
+        torch.empty_like(t, memory_format=torch.contiguous_format)
+        for t, want in zip(every, wanted, strict=False)
+        if want and t is not None
+    ]
+
+
+def _keep(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
+    ctx.set_materialize_grads(False)
+    ctx.save_for_backward(*inputs[: len(TENSORS)], *output)
+    ctx.rest = inputs[len(TENSORS) :]
+
+
+def _differentiate(ctx: Any, *grads: Tensor | None) -> tuple[Tensor | None, ...]:
+    count = len(TENSORS)
+    tensors, outputs = ctx.saved_tensors[:count], ctx.saved_tensors[count:]
+    wanted = [
+        bool(need) and t is not None and t.is_floating_point()
+        for need, t in zip(ctx.needs_input_grad, tensors, strict=False)
+    ]
+    rest = ctx.rest[:-1]
+    if grads[4] is not None:
+        # Someone differentiates a gate: the loop knows how.
+        again = torch.is_grad_enabled()
+        found = by_loop.gradients(tensors, grads, wanted, rest, create_graph=again)
+    else:
+        every = (*tensors, *grads[:4])
+        found = recurrence_backward(
+            [t for t in tensors if t is not None],
+            outputs,
+            [g for g in grads[:4] if g is not None],
+            [t is not None for t in every],
+            wanted,
+            *rest,
+        )
+    left = iter(found)
+    gradients = [next(left) if want else None for want in wanted]
+    return *gradients, *(None for _ in ctx.rest)
+
+
+recurrence.register_autograd(_differentiate, setup_context=_keep)
+
+
+def _keep_backward(ctx: Any, inputs: tuple[Any, ...], output: list[Tensor]) -> None:
+    tensors, outputs, grads, given, wanted, *rest = inputs
+    ctx.save_for_backward(*tensors, *grads)
+    ctx.sizes = (len(tensors), len(outputs))
+    ctx.given, ctx.wanted, ctx.rest = given, wanted, rest
+
+
+def _differentiate_backward(
+    ctx: Any, grad_found: Sequence[Tensor | None]
+) -> tuple[Any, ...]:
+    again = torch.is_grad_enabled()
+    with torch.enable_grad():
+        leaves = [by_loop.alias(t) for t in ctx.saved_tensors]
+        every = _spread(leaves, ctx.given)
+        found = by_loop.gradients(
+            every[: len(TENSORS)],
+            every[len(TENSORS) :],
+            ctx.wanted,
+            ctx.rest,
+            create_graph=True,
+        )
+        pairs = [
+            (f, g)
+            for f, g in zip(found, grad_found, strict=True)
+            if g is not None and f.requires_grad
+        ]
+        into = [i for i, t in enumerate(leaves) if t.requires_grad]
+        second = torch.autograd.grad(
+            [f for f, _ in pairs],
+            [leaves[i] for i in into],
+            [g for _, g in pairs],
+            create_graph=again,
+            allow_unused=True,
+        )
+    result: list[Tensor | None] = [None] * len(leaves)
+    for i, gradient in zip(into, second, strict=True):
+        result[i] = gradient
+    tensors, outputs = ctx.sizes
+    return (
+        result[:tensors],
+        [None] * outputs,
+        result[tensors:],
+        None,
+        None,
+        *(None for _ in ctx.rest),
+    )
+
+
+recurrence_backward.register_autograd(
+    _differentiate_backward, setup_context=_keep_backward
+)
