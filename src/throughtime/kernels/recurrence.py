@@ -4,12 +4,14 @@ No autograd and no checks here: ``layers`` registers these functions with torch 
 hands in tensors that fit.
 """
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from throughtime.kernels.library import Problem, library
+from throughtime.kernels.memory import empty
 
 # As in native/src/throughtime.h.
 CELLS = ("elman", "lstm", "gru")
@@ -90,24 +92,30 @@ class Outputs(NamedTuple):
     saved: Tensor
 
 
-def outputs_like(inputs: Inputs, kind: Kind, save: bool) -> Outputs:
-    """Uninitialised outputs of the right shapes."""
+def outputs_like(
+    inputs: Inputs,
+    kind: Kind,
+    save: bool,
+    new: Callable[[tuple[int, ...], Tensor], Tensor] = lambda shape, x: x.new_empty(
+        shape
+    ),
+) -> Outputs:
+    """Uninitialised outputs of the right shapes, made by ``new``."""
     x, steps, batch = inputs.x, inputs.x.size(0), inputs.x.size(1)
     size = inputs.weight_hh.size(1)
-    new = x.new_empty
     return Outputs(
-        new(steps, batch, size),
-        new(steps, batch, size) if kind.has_c else new(0),
-        new(batch, size),
-        new(batch, size) if kind.has_c else new(0),
-        new(steps, batch, SLOTS[kind.cell], size) if save else new(0),
+        new((steps, batch, size), x),
+        new((steps, batch, size) if kind.has_c else (0,), x),
+        new((batch, size), x),
+        new((batch, size) if kind.has_c else (0,), x),
+        new((steps, batch, SLOTS[kind.cell], size) if save else (0,), x),
     )
 
 
 def forward(inputs: Inputs, kind: Kind, save: bool) -> Outputs:
     """All steps forward; with ``save`` what ``backward`` needs is kept."""
     inputs = _ready(inputs)
-    outputs = outputs_like(inputs, kind, save)
+    outputs = outputs_like(inputs, kind, save, empty)
     problem = _problem(inputs, kind, outputs)
     _run("tt_forward", problem)
     return outputs

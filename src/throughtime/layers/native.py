@@ -8,11 +8,11 @@ from torch import Tensor
 
 from throughtime import kernels
 from throughtime.cells import GRU, IRNN, LSTM, NPRNN, Cell, Elman, Leaky
-from throughtime.kernels import Inputs, Kind, Outputs
+from throughtime.kernels import Inputs, Kind
 from throughtime.kernels.recurrence import DTYPES
 from throughtime.layers.by_loop import GATES
 from throughtime.layers.loop import Noise, Unrolled, valid_mask
-from throughtime.layers.operators import recurrence
+from throughtime.layers.operators import call
 
 # Looked up once, so that torch.compile meets a constant.
 _CORE = kernels.missing() is None
@@ -110,7 +110,7 @@ def run(
         torch.is_grad_enabled()
         and any(isinstance(t, Tensor) and t.requires_grad for t in inputs)
     )
-    outputs = Outputs(*recurrence(*inputs, *kind, save))
+    outputs = call(inputs, kind, save)
     final = cell.State(*([outputs.h, outputs.c] if kind.has_c else [outputs.h]))
     states = gates = None
     if return_states:
