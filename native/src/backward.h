@@ -99,7 +99,7 @@ class BackwardRun {
         next = dz[turn] + row * width();
         meet(team);
       }
-      weights.add(o.weights, chunk, dz[turn], thread);
+      weights.add(o.weights, chunk, dz[turn], thread, i + 1 == chunks.size());
     }
     end(o, blocks, next);
     weights.finish(o.weights);
@@ -137,13 +137,14 @@ class BackwardRun {
   // The gradient of the states after step s, as far as it comes from later steps: dh is
   // scratch [row][unit], dc in place. Where step s + 1 began with a reset, what flows
   // back belongs to the initial state.
-  void carry(Own& o, const UnitBlock& b, const T* panel, int64_t s, const T* next) const {
+  void carry(Own& o, const UnitBlock& b, int64_t s, const T* next) const {
     const int64_t rows = s < 0 ? p.B : order.batch[size_t(s)];
     const int64_t later = s + 1 < order.steps() ? order.batch[size_t(s + 1)] : 0;
     const int64_t columns = b.vectors * lanes<T>;
     if (later) {
       for (int64_t j = 0; j < later; ++j) o.a[j] = next + j * width() + cell.h_slot * p.H;
-      panel_product<T>(o.a, later, 1, cell.gates * p.H, nullptr, panel, b.vectors, o.dh,
+      const int64_t K = cell.gates * p.H;
+      panel_product<T>(o.a, later, 1, K, nullptr, o.w_hh + K * b.before, b.vectors, o.dh,
                        columns);
     }
     const bool shaped = p.mask || p.carry_gain || p.reset;
@@ -198,18 +199,16 @@ class BackwardRun {
       o.dz[j] = here + j * width();
     }
     const bool disturbed = p.hold[0] || p.hold[1] || p.share[0] != 0 || p.share[1] != 0;
-    const T* panel = o.w_hh;
-    for (const UnitBlock& b : blocks) {
+    in_turns(blocks, s, [&](const UnitBlock& b) {
       const int64_t columns = b.vectors * lanes<T>;
-      carry(o, b, panel, s, next);
+      carry(o, b, s, next);
       arrive(o, b, s);
       if (disturbed) held(o, b, s);
       cell.backward({rows, b.unit, p.H, b.units, o.h_old, o.c_old, o.saved, o.dh, columns,
                      o.dc, o.dz, static_cast<const T*>(p.extra),
                      cell.extras ? o.extra : nullptr, T(p.leak), T(p.alpha)});
       leave(o, b, s, disturbed);
-      panel += cell.gates * p.H * columns;
-    }
+    });
   }
 
   // Gradients that enter at this step from outside; what is known then is the total.
@@ -272,10 +271,9 @@ class BackwardRun {
 
   // Before the first step: the gradient of the given state.
   void end(Own& o, const std::vector<UnitBlock>& blocks, const T* next) const {
-    const T* panel = o.w_hh;
     for (const UnitBlock& b : blocks) {
       const int64_t columns = b.vectors * lanes<T>;
-      carry(o, b, panel, -1, next);
+      carry(o, b, -1, next);
       for (int64_t j = 0; j < p.B; ++j) {
         const int64_t to = order.sequence[size_t(j)] * p.H + b.unit;
         if (p.grad_state[0])
@@ -285,7 +283,6 @@ class BackwardRun {
           std::copy_n(dc + j * p.H + b.unit, b.units,
                       static_cast<T*>(p.grad_state[1]) + to);
       }
-      panel += cell.gates * p.H * columns;
     }
   }
 

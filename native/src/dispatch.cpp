@@ -7,6 +7,7 @@
   namespace isa {                   \
   int forward(const tt_problem&);   \
   int backward(const tt_problem&);  \
+  double product_limit(int);        \
   }
 TT_DECLARE(portable)
 #ifdef TT_X86
@@ -17,10 +18,12 @@ TT_DECLARE(avx512)
 namespace {
 
 using Run = int (*)(const tt_problem&);
+using Limit = double (*)(int);
 
 struct Version {
   const char* name;
   Run forward, backward;
+  Limit product_limit;
   bool runs;
 };
 
@@ -33,11 +36,14 @@ const Version* versions() {
 #endif
   static const Version all[] = {
 #ifdef TT_X86
-      {"avx512", avx512::forward, avx512::backward, has_avx512},
-      {"avx2", avx2::forward, avx2::backward, has_avx2},
+      {"avx512", avx512::forward, avx512::backward, avx512::product_limit,
+       has_avx512},
+      {"avx2", avx2::forward, avx2::backward, avx2::product_limit,
+       has_avx2},
 #endif
-      {"portable", portable::forward, portable::backward, true},
-      {nullptr, nullptr, nullptr, false},
+      {"portable", portable::forward, portable::backward, portable::product_limit,
+       true},
+      {nullptr, nullptr, nullptr, nullptr, false},
   };
   return all;
 }
@@ -78,5 +84,10 @@ int tt_forward(const tt_problem* problem, const char* instruction_set) {
 int tt_backward(const tt_problem* problem, const char* instruction_set) {
   const Version* v = find(instruction_set);
   return v && (problem->bytes == 4 || problem->bytes == 8) ? v->backward(*problem) : 1;
+}
+
+double tt_product_limit(int threads, const char* instruction_set) {
+  const Version* v = find(instruction_set);
+  return v ? v->product_limit(threads) : 0;
 }
 }

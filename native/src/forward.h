@@ -175,11 +175,10 @@ class ForwardRun {
             int64_t row) const {
     const int64_t rows = order.batch[size_t(s)];
     point(o.rows, s);
-    const T* panel = o.w_hh;
-    const T* ax = o.ax;
-    for (const UnitBlock& b : blocks) {
+    in_turns(blocks, s, [&](const UnitBlock& b) {
       const int64_t columns = int64_t(cell.gates) * b.vectors * lanes<T>;
-      product(b, o.rows.a, rows, p.H, panel, o.ah);
+      const T* ax = o.ax + chunk.rows * b.before;
+      product(b, o.rows.a, rows, p.H, o.w_hh + (p.H + 1) * b.before, o.ah);
       cell.forward({rows, b.unit, p.H, b.units, ax + row * columns, o.ah, columns,
                     int64_t(b.vectors) * lanes<T>, o.rows.h_old, o.rows.c_old, o.rows.h,
                     o.rows.c, p.saved ? o.rows.saved : nullptr,
@@ -196,9 +195,7 @@ class ForwardRun {
             masked[s & 1][from + u] =
                 o.rows.h[j][b.unit + u] * static_cast<const T*>(p.mask)[from + u];
         }
-      panel += (p.H + 1) * columns;
-      ax += chunk.rows * columns;
-    }
+    });
   }
 
   // Zoneout, then what is added from outside.

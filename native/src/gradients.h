@@ -44,9 +44,8 @@ class WeightGradients {
   WeightGradients(const tt_problem& p, const CellRules<T>& cell, const Order& order,
                   int team, int64_t most_rows)
       : p(p), cell(cell), order(order), team(team), most_rows(most_rows) {
-    // With fewer panels of x than threads, threads split the rows of dx instead.
-    const int64_t panels = (input_vectors() + kPanelVectors - 1) / kPanelVectors;
-    split_rows = panels < team;
+    // With fewer vectors of x than threads, threads split the rows of dx instead.
+    split_rows = input_vectors() < team;
   }
 
   size_t shared_bytes() const {
@@ -84,15 +83,18 @@ class WeightGradients {
   void begin(Own& o, Share share, int thread) const {
     o.share = share;
     const int64_t columns = vectors(o) * lanes<T>;
-    std::fill_n(o.x.sum, columns * p.I, T(0));
-    std::fill_n(o.h.sum, columns * p.H, T(0));
+    if (order.steps() == 0) {  // no chunk will come
+      std::fill_n(o.x.sum, columns * p.I, T(0));
+      std::fill_n(o.h.sum, columns * p.H, T(0));
+    }
     std::fill_n(o.x.bias, columns, T(0));
     std::fill_n(o.h.bias, columns, T(0));
     if (p.grad_x) pack_input_weights(o, thread);
   }
 
-  // Adds what the rows of a chunk contribute. All threads call it, after a meeting.
-  void add(Own& o, const Chunk& chunk, const T* dz, int thread) const {
+  // Adds what the rows of a chunk contribute, to nothing if it is the first one. All
+  // threads call it, after a meeting.
+  void add(Own& o, const Chunk& chunk, const T* dz, int thread, bool first) const {
     const bool same = cell.x_slot == cell.h_slot;
     pack_dz(o, o.h, cell.h_slot, chunk.rows, dz);
     if (!same) pack_dz(o, o.x, cell.x_slot, chunk.rows, dz);
@@ -103,8 +105,8 @@ class WeightGradients {
     if (p.mask) mask_features(chunk, thread);
     if (p.grad_x) input_gradient(o, chunk, dz, thread);
     meet(team);
-    product(o, x_packed, same ? o.h.dz : o.x.dz, chunk.rows, p.I, o.x.sum);
-    product(o, h_packed, o.h.dz, chunk.rows, p.H, o.h.sum);
+    product(o, x_packed, same ? o.h.dz : o.x.dz, chunk.rows, p.I, o.x.sum, first);
+    product(o, h_packed, o.h.dz, chunk.rows, p.H, o.h.sum, first);
     meet(team);
   }
 
@@ -203,14 +205,14 @@ class WeightGradients {
   }
 
   void product(const Own& o, const T* packed, const T* dz, int64_t rows, int64_t features,
-               T* sum) const {
+               T* sum, bool first) const {
     panels(0, vectors(o), [&](int64_t, int n) {
       for (int64_t f = 0; f < features; f += height) {
         const int64_t count = std::min(height, features - f);
         const T* a[8];
         for (int64_t r = 0; r < count; ++r) a[r] = packed + f * rows + r;
         panel_product<T>(a, count, count, rows, nullptr, dz, n, sum + f * n * lanes<T>,
-                         n * lanes<T>, true);
+                         n * lanes<T>, !first);
       }
       dz += rows * n * lanes<T>;
       sum += features * n * lanes<T>;
@@ -238,11 +240,8 @@ class WeightGradients {
   // ---- dx = dz W_ih
 
   Share input_share(int thread) const {
-    const int64_t all = input_vectors();
-    if (split_rows) return {0, all};
-    // Whole panels, so that no thread is left with single vectors.
-    const Share mine = share_of((all + kPanelVectors - 1) / kPanelVectors, thread, team);
-    return {mine.begin * kPanelVectors, std::min(all, mine.end * kPanelVectors)};
+    return split_rows ? Share{0, input_vectors()}
+                      : share_of(input_vectors(), thread, team);
   }
 
   void pack_input_weights(Own& o, int thread) const {

@@ -78,18 +78,29 @@ struct UnitBlock {
   int64_t unit;  // first unit
   int units;     // that exist; the rest of the last vector is padding
   int vectors;   // per gate
+  int64_t before;  // columns of the blocks before it
 };
 
 template <class T>
 std::vector<UnitBlock> unit_blocks(int64_t H, int gates, Share share) {
   std::vector<UnitBlock> blocks;
+  int64_t before = 0;
   const int64_t together = std::max(1, kPanelVectors / gates);
   for (int64_t v = share.begin; v < share.end; v += together) {
     const int64_t n = std::min(together, share.end - v);
     const int64_t unit = v * lanes<T>;
-    blocks.push_back({unit, int(std::min(H - unit, n * lanes<T>)), int(n)});
+    blocks.push_back({unit, int(std::min(H - unit, n * lanes<T>)), int(n), before});
+    before += gates * n * lanes<T>;
   }
   return blocks;
+}
+
+// All blocks, forth at even steps and back at odd ones: weights that do not fit into the
+// cache are then half found there, where a fixed order would find none.
+template <class Do>
+void in_turns(const std::vector<UnitBlock>& blocks, int64_t step, Do&& work) {
+  const size_t n = blocks.size();
+  for (size_t i = 0; i < n; ++i) work(blocks[step & 1 ? n - 1 - i : i]);
 }
 
 // Memory of one call, 64-byte aligned, kept between calls of one thread: fresh memory

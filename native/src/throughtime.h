@@ -72,6 +72,9 @@ int tt_slots(int cell);
 // 0, or 1: unknown instruction set, cell or type; 2: out of memory.
 int tt_forward(const tt_problem* problem, const char* instruction_set);
 int tt_backward(const tt_problem* problem, const char* instruction_set);
+// Runs the float product on data in cache and returns the operations done: timed from
+// outside, it is the limit of this machine for everything above.
+double tt_product_limit(int threads, const char* instruction_set);
 
 #ifdef __cplusplus
 }

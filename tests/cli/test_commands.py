@@ -8,6 +8,7 @@ import sys
 import pytest
 
 from tests.cli.conftest import SMALL, TEXT
+from throughtime import kernels
 from throughtime.cells import CELLS
 from throughtime.cli.settings import parse_value, sort_settings
 from throughtime.data import build_vocabulary
@@ -157,6 +158,18 @@ def test_cells_lists_every_cell(command):
     assert sizes["lstm"] == 4 * 20_200
     assert sizes["gru"] == 3 * 20_200
     assert "peephole" in outcome.out
+
+
+def test_doctor_says_what_runs_and_checks_it(command):
+    outcome = command("doctor", "--json")
+    found = outcome.last
+    assert found["backend"] == ("loop" if kernels.missing() else "native")
+    assert found["backend"] in outcome.out
+    if found["backend"] == "native":
+        assert found["instruction_set"] in found["instruction_sets"]
+        assert found["largest_difference_from_loop"] < 1e-12
+        # A second OpenMP runtime would mean two pools that compete for the cores.
+        assert found["openmp_runtimes"] is None or len(found["openmp_runtimes"]) == 1
 
 
 def test_help_and_version_load_no_torch():

@@ -252,3 +252,14 @@ def cells(as_json: Json = False) -> None:
     from throughtime.cli.cells import print_cells
 
     _finish(print_cells(), as_json)
+
+
+@app.command()
+def doctor(as_json: Json = False) -> None:
+    """Say what recurrent layers run with here (compiled core or loop), and why.
+
+    Example: throughtime doctor --json
+    """
+    from throughtime.cli.doctor import print_findings
+
+    _finish(print_findings(), as_json)

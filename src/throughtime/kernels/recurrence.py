@@ -157,17 +157,11 @@ def backward(
     for name, want in zip(Inputs._fields, wanted, strict=False):
         value = getattr(inputs, name)
         if want and isinstance(value, Tensor):
-            zero = name in (*sparse, "initial_h", "initial_c")
-            if name == "extra" and value.dim() == 0:
-                results[name] = value.new_zeros(inputs.weight_hh.size(1))
-            elif zero:
-                results[name] = torch.zeros_like(
-                    value, memory_format=torch.contiguous_format
-                )
-            else:
-                results[name] = torch.empty_like(
-                    value, memory_format=torch.contiguous_format
-                )
+            shared = name == "extra" and value.dim() == 0
+            shape = (inputs.weight_hh.size(1),) if shared else tuple(value.shape)
+            results[name] = empty(shape, value)
+            if shared or name in (*sparse, "initial_h", "initial_c"):
+                results[name].zero_()
     for name in ("x", "weight_ih", "weight_hh", "bias_ih", "bias_hh", "extra"):
         setattr(problem, f"grad_{name}", _address(results.get(name)))
     for target, names in (
