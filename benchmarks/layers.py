@@ -205,9 +205,8 @@ def main() -> None:
     core = kernels.library()
     if core is None:
         raise SystemExit(kernels.missing())
-    print(
-        f"torch {torch.__version__}, {core.instruction_set}, {arguments.threads} threads"
-    )
+    where = f"{core.instruction_set}, {arguments.threads} threads"
+    print(f"torch {torch.__version__}, {where}")
     result: dict[str, Any] = {
         "machine": platform.processor() or platform.machine(),
         "torch": torch.__version__,
