@@ -102,7 +102,7 @@ void elman_forward(const ForwardBlock<T>& b) {
       const int64_t at = b.unit + u;
       const vec<T> z = load(b.ax + r * b.row + u) + load(b.ah + r * b.row + u);
       const vec<T> y = Phi<T, A>::value(z, b.alpha);
-      if (b.saved) store_some(b.saved[r] + at, Phi<T, A>::kept(z, y), n);
+      if (b.saved) store_far(b.saved[r] + at, Phi<T, A>::kept(z, y), n);
       vec<T> h = y;
       if (b.leak != T(1))
         h = (T(1) - b.leak) * load_some(b.h_old[r] + at, n) + b.leak * y;
@@ -155,10 +155,10 @@ void lstm_forward(const ForwardBlock<T>& b) {
       store_some(b.h[r] + at, o * tanh<T>(c), n);
       if (b.saved) {
         T* s = b.saved[r] + at;
-        store_some(s, i, n);
-        store_some(s + b.H, f, n);
-        store_some(s + 2 * b.H, g, n);
-        store_some(s + 3 * b.H, o, n);
+        store_far(s, i, n);
+        store_far(s + b.H, f, n);
+        store_far(s + 2 * b.H, g, n);
+        store_far(s + 3 * b.H, o, n);
       }
     }
 }
@@ -219,10 +219,10 @@ void gru_forward(const ForwardBlock<T>& b) {
       store_some(b.h[q] + at, (T(1) - z) * n + z * h_old, k);
       if (b.saved) {
         T* s = b.saved[q] + at;
-        store_some(s, n, k);
-        store_some(s + b.H, r, k);
-        store_some(s + 2 * b.H, z, k);
-        store_some(s + 3 * b.H, m, k);
+        store_far(s, n, k);
+        store_far(s + b.H, r, k);
+        store_far(s + 2 * b.H, z, k);
+        store_far(s + 3 * b.H, m, k);
       }
     }
 }

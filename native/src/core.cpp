@@ -11,8 +11,10 @@ int run(const tt_problem& p) {
   thread_local Arena arena;
   CellRules<T> rules{};
   if (!rules_of<T>(p, rules)) return 1;
+  const int64_t vectors = (p.H + lanes<T> - 1) / lanes<T>;
   try {
-    Run<T>(p, rules).run(arena);
+    const int team = available(threads_for(p, rules.gates, vectors));
+    if (!Run<T>(p, rules, team).run(arena)) Run<T>(p, rules, 1).run(arena);
   } catch (const std::bad_alloc&) {
     return 2;
   }

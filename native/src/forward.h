@@ -1,5 +1,6 @@
-// The time loop, forward. Each thread owns a share of the hidden units and runs all
-// steps for them; threads meet once per step, because a product needs every unit of h.
+// The time loop, forward. Each thread runs all steps for its sequences, or for its share
+// of the hidden units; then threads meet once per step, because a product needs every
+// unit of h.
 #pragma once
 
 #include "cells.h"
@@ -18,59 +19,60 @@ struct Rows {
 template <class T>
 class ForwardRun {
  public:
-  ForwardRun(const tt_problem& problem, const CellRules<T>& cell)
-      : p(problem), cell(cell), order(problem), chunks(chunks_of(order, 256)) {
-    vectors = (p.H + lanes<T> - 1) / lanes<T>;
-    team = available(threads_for(p, cell.gates, vectors));
-    for (const Chunk& c : chunks) most_rows = std::max(most_rows, c.rows);
-    most_rows = std::max(most_rows, p.B);
-  }
+  ForwardRun(const tt_problem& problem, const CellRules<T>& cell, int threads)
+      : p(problem), cell(cell), plan(problem, cell.gates, cell.gates, threads) {}
 
-  void run(Arena& arena) {
-    if (attempt(arena)) return;
-    team = 1;
-    attempt(arena);
+  // False, with nothing done, where the threads are not to be had.
+  bool run(Arena& arena) {
+    const int64_t block = std::max(kPanelVectors, cell.gates) * lanes<T>;
+    const int64_t units = plan.units(plan.team - 1).end - plan.units(plan.team - 1).begin;
+    const int64_t columns = (units + 1) * cell.gates * lanes<T>;
+    std::vector<Own> own(static_cast<size_t>(plan.team));
+    size_t bytes = Arena::bytes_of<T>((p.I + 1) * plan.columns) +
+                   Arena::bytes_of<T>((p.H + 1) * plan.columns) +
+                   (p.mask ? 4 * Arena::bytes_of<T>(p.B * p.H) : 0);
+    for (int i = 0; i < plan.team; ++i) {
+      Own& o = own[size_t(i)];
+      o.thread = i;
+      o.order = &plan.order(i);
+      o.chunks = chunks_of(*o.order, 256);
+      o.most_rows = o.order->size();
+      for (const Chunk& c : o.chunks) o.most_rows = std::max(o.most_rows, c.rows);
+      bytes += Arena::bytes_of<T>(o.most_rows * columns) +
+               Arena::bytes_of<T>(o.order->size() * block) +
+               7 * Arena::bytes_of<T*>(o.most_rows);
+    }
+    arena.reserve(bytes);
+    w_ih = arena.take<T>((p.I + 1) * plan.columns);
+    w_hh = arena.take<T>((p.H + 1) * plan.columns);
+    if (p.mask)
+      for (T*& part : masked) part = arena.take<T>(p.B * p.H);
+    for (Own& o : own) {
+      o.ax = arena.take<T>(o.most_rows * columns);
+      o.ah = arena.take<T>(o.order->size() * block);
+      for (const T*** list : {&o.rows.x, &o.rows.a, &o.rows.h_old, &o.rows.c_old})
+        *list = arena.take<const T*>(o.most_rows);
+      for (T*** list : {&o.rows.h, &o.rows.c, &o.rows.saved})
+        *list = arena.take<T*>(o.most_rows);
+    }
+    return together(plan.team, [&](int thread) { work(own[size_t(thread)]); });
   }
 
  private:
   struct Own {
-    T *w_ih, *w_hh, *ax, *ah;
+    int thread;
+    const Order* order;
+    std::vector<Chunk> chunks;
+    int64_t most_rows;
+    T *ax, *ah;
     Rows<T> rows;
   };
 
   const tt_problem& p;
   const CellRules<T>& cell;
-  Order order;
-  std::vector<Chunk> chunks;
-  int64_t vectors, most_rows = 0;
-  int team;
+  Plan<T> plan;
+  T *w_ih = nullptr, *w_hh = nullptr;  // panels of all blocks
   T* masked[4] = {};  // h of even and of odd steps, state and initial, times the mask
-
-  bool attempt(Arena& arena) {
-    const int64_t columns = ((vectors + team - 1) / team + 1) * cell.gates * lanes<T>;
-    const int64_t block = kPanelVectors * lanes<T> + cell.gates * lanes<T>;
-    const size_t mask = p.mask ? 4 * Arena::bytes_of<T>(p.B * p.H) : 0;
-    const size_t each = Arena::bytes_of<T>((p.I + 1) * columns) +
-                        Arena::bytes_of<T>((p.H + 1) * columns) +
-                        Arena::bytes_of<T>(most_rows * columns) +
-                        Arena::bytes_of<T>(p.B * block) +
-                        7 * Arena::bytes_of<T*>(most_rows);
-    arena.reserve(mask + size_t(team) * each);
-    if (p.mask)
-      for (T*& part : masked) part = arena.take<T>(p.B * p.H);
-    std::vector<Own> own(static_cast<size_t>(team));
-    for (Own& o : own) {
-      o.w_ih = arena.take<T>((p.I + 1) * columns);
-      o.w_hh = arena.take<T>((p.H + 1) * columns);
-      o.ax = arena.take<T>(most_rows * columns);
-      o.ah = arena.take<T>(p.B * block);
-      for (const T*** list : {&o.rows.x, &o.rows.a, &o.rows.h_old, &o.rows.c_old})
-        *list = arena.take<const T*>(most_rows);
-      for (T*** list : {&o.rows.h, &o.rows.c, &o.rows.saved})
-        *list = arena.take<T*>(most_rows);
-    }
-    return together(team, [&](int thread) { work(own[size_t(thread)], thread); });
-  }
 
   static const T* at(const void* base, int64_t row, int64_t width) {
     return static_cast<const T*>(base) + row * width;
@@ -79,44 +81,44 @@ class ForwardRun {
     return static_cast<T*>(base) + row * width;
   }
 
-  void work(Own& o, int thread) {
-    const auto blocks = unit_blocks<T>(p.H, cell.gates, share_of(vectors, thread, team));
-    pack(blocks, p.weight_ih, p.bias_ih, p.I, o.w_ih);
-    pack(blocks, p.weight_hh, p.bias_hh, p.H, o.w_hh);
+  void work(Own& o) {
+    plan.packs(o.thread, [&](const UnitBlock& b) {
+      pack(b, p.weight_ih, p.bias_ih, p.I, w_ih + (p.I + 1) * b.before);
+      pack(b, p.weight_hh, p.bias_hh, p.H, w_hh + (p.H + 1) * b.before);
+    });
     if (p.mask) {
-      mask_rows(p.state[0], masked[2], thread);
-      if (p.initial[0]) mask_rows(p.initial[0], masked[3], thread);
-      meet(team);
+      mask_rows(p.state[0], masked[2], o.thread);
+      if (p.initial[0]) mask_rows(p.initial[0], masked[3], o.thread);
     }
-    for (const Chunk& chunk : chunks) {
-      project(o, blocks, chunk);
+    if (p.mask || plan.by_rows) meet(plan.team);
+    for (const Chunk& chunk : o.chunks) {
+      project(o, chunk);
       int64_t row = 0;
       for (int64_t s = chunk.begin; s < chunk.end; ++s) {
-        step(o, blocks, chunk, s, row);
-        row += order.batch[size_t(s)];
-        meet(team);
+        step(o, chunk, s, row);
+        row += o.order->batch[size_t(s)];
+        meet(plan.company());
       }
     }
-    finish(thread);
+    finish(o);
   }
 
   // Per block a panel for each four vectors: the bias, then the columns for every k.
-  void pack(const std::vector<UnitBlock>& blocks, const void* weight, const void* bias,
-            int64_t K, T* out) const {
-    for (const UnitBlock& b : blocks)
-      for (int first = 0; first < cell.gates * b.vectors; first += kPanelVectors) {
-        const int n = std::min(kPanelVectors, cell.gates * b.vectors - first);
-        const int64_t columns = n * lanes<T>;
-        const auto row_of = [&](int64_t j) -> int64_t {
-          const int64_t vector = first + j / lanes<T>;
-          const int64_t unit = vector % b.vectors * lanes<T> + j % lanes<T>;
-          return unit < b.units ? vector / b.vectors * p.H + b.unit + unit : -1;
-        };
-        for (int64_t j = 0; j < columns; ++j)
-          out[j] = bias && row_of(j) >= 0 ? static_cast<const T*>(bias)[row_of(j)] : T(0);
-        pack_transposed(static_cast<const T*>(weight), K, K, columns, row_of, out + columns);
-        out += (K + 1) * columns;
-      }
+  void pack(const UnitBlock& b, const void* weight, const void* bias, int64_t K,
+            T* out) const {
+    for (int first = 0; first < cell.gates * b.vectors; first += kPanelVectors) {
+      const int n = std::min(kPanelVectors, cell.gates * b.vectors - first);
+      const int64_t columns = n * lanes<T>;
+      const auto row_of = [&](int64_t j) -> int64_t {
+        const int64_t vector = first + j / lanes<T>;
+        const int64_t unit = vector % b.vectors * lanes<T> + j % lanes<T>;
+        return unit < b.units ? vector / b.vectors * p.H + b.unit + unit : -1;
+      };
+      for (int64_t j = 0; j < columns; ++j)
+        out[j] = bias && row_of(j) >= 0 ? static_cast<const T*>(bias)[row_of(j)] : T(0);
+      pack_transposed(static_cast<const T*>(weight), K, K, columns, row_of, out + columns);
+      out += (K + 1) * columns;
+    }
   }
 
   // a[rows] times all panels of one block.
@@ -131,23 +133,26 @@ class ForwardRun {
     }
   }
 
-  void project(Own& o, const std::vector<UnitBlock>& blocks, const Chunk& chunk) const {
+  void project(Own& o, const Chunk& chunk) const {
     int64_t row = 0;
     for (int64_t s = chunk.begin; s < chunk.end; ++s)
-      for (int64_t j = 0; j < order.batch[size_t(s)]; ++j)
-        o.rows.x[row++] = static_cast<const T*>(p.x) + order.time(s, j) * p.x_step +
-                          order.sequence[size_t(j)] * p.x_batch;
-    const T* panel = o.w_ih;
-    T* out = o.ax;
-    for (const UnitBlock& b : blocks) {
-      const int64_t columns = int64_t(cell.gates) * b.vectors * lanes<T>;
-      product(b, o.rows.x, chunk.rows, p.I, panel, out);
-      panel += (p.I + 1) * columns;
-      out += chunk.rows * columns;
-    }
+      for (int64_t j = 0; j < o.order->batch[size_t(s)]; ++j)
+        o.rows.x[row++] = static_cast<const T*>(p.x) + o.order->time(s, j) * p.x_step +
+                          o.order->sequence[size_t(j)] * p.x_batch;
+    plan.runs(o.thread, 0, [&](const UnitBlock& b) {
+      product(b, o.rows.x, chunk.rows, p.I, w_ih + (p.I + 1) * b.before,
+              o.ax + chunk.rows * (b.before - first_column(o)));
+    });
   }
 
-  void point(Rows<T>& rows, int64_t s) const {
+  // Of the blocks that a thread runs.
+  int64_t first_column(const Own& o) const {
+    return plan.by_rows ? 0 : plan.blocks[plan.bounds[size_t(o.thread)]].before;
+  }
+
+  void point(Own& o, int64_t s) const {
+    const Order& order = *o.order;
+    Rows<T>& rows = o.rows;
     for (int64_t j = 0; j < order.batch[size_t(s)]; ++j) {
       const int64_t b = order.sequence[size_t(j)];
       const int64_t grid = order.time(s, j) * p.B + b;
@@ -171,14 +176,14 @@ class ForwardRun {
     }
   }
 
-  void step(Own& o, const std::vector<UnitBlock>& blocks, const Chunk& chunk, int64_t s,
-            int64_t row) const {
+  void step(Own& o, const Chunk& chunk, int64_t s, int64_t row) const {
+    const Order& order = *o.order;
     const int64_t rows = order.batch[size_t(s)];
-    point(o.rows, s);
-    in_turns(blocks, s, [&](const UnitBlock& b) {
+    point(o, s);
+    plan.runs(o.thread, s, [&](const UnitBlock& b) {
       const int64_t columns = int64_t(cell.gates) * b.vectors * lanes<T>;
-      const T* ax = o.ax + chunk.rows * b.before;
-      product(b, o.rows.a, rows, p.H, o.w_hh + (p.H + 1) * b.before, o.ah);
+      const T* ax = o.ax + chunk.rows * (b.before - first_column(o));
+      product(b, o.rows.a, rows, p.H, w_hh + (p.H + 1) * b.before, o.ah);
       cell.forward({rows, b.unit, p.H, b.units, ax + row * columns, o.ah, columns,
                     int64_t(b.vectors) * lanes<T>, o.rows.h_old, o.rows.c_old, o.rows.h,
                     o.rows.c, p.saved ? o.rows.saved : nullptr,
@@ -186,7 +191,7 @@ class ForwardRun {
       if (p.hold[0] || p.hold[1] || p.share[0] != 0 || p.share[1] != 0 || p.added[0] ||
           p.added[1])
         for (int field = 0; field <= int(cell.has_c); ++field)
-          disturb(field, b, field ? o.rows.c_old : o.rows.h_old,
+          disturb(order, field, b, field ? o.rows.c_old : o.rows.h_old,
                   field ? o.rows.c : o.rows.h, s);
       if (p.mask)
         for (int64_t j = 0; j < rows; ++j) {
@@ -199,7 +204,7 @@ class ForwardRun {
   }
 
   // Zoneout, then what is added from outside.
-  void disturb(int field, const UnitBlock& b, const T* const* old, T* const* now,
+  void disturb(const Order& order, int field, const UnitBlock& b, const T* const* old, T* const* now,
                int64_t s) const {
     const uint8_t* hold = p.hold[field];
     const T share = T(p.share[field]);
@@ -216,14 +221,15 @@ class ForwardRun {
   }
 
   void mask_rows(const void* rows, T* out, int thread) const {
-    const Share mine = share_of(p.B * p.H, thread, team);
+    const Share mine = share_of(p.B * p.H, thread, plan.team);
     for (int64_t i = mine.begin; i < mine.end; ++i)
       out[i] = static_cast<const T*>(rows)[i] * static_cast<const T*>(p.mask)[i];
   }
 
   // The final state, and zeros where h does not exist.
-  void finish(int thread) const {
-    const Share mine = share_of(p.B, thread, team);
+  void finish(const Own& o) const {
+    const Order& order = *o.order;
+    const Share mine = share_of(order.size(), plan.place(o.thread), plan.company());
     for (int64_t j = mine.begin; j < mine.end; ++j) {
       const int64_t b = order.sequence[size_t(j)], n = order.length[size_t(j)];
       for (int field = 0; field <= int(cell.has_c); ++field) {
@@ -234,6 +240,7 @@ class ForwardRun {
       for (int64_t t = n; t < p.T; ++t)
         std::fill_n(at(p.states[0], t * p.B + b, p.H), p.H, T(0));
     }
+    settle_stores();
   }
 };
 

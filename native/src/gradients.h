@@ -57,17 +57,18 @@ class WeightGradients {
     h_packed = arena.take<T>(most_rows * p.H);
   }
 
-  size_t own_bytes(int64_t units) const {
-    const int64_t columns = cell.gates * units;
+  size_t own_bytes(Share share) const {
+    const int64_t columns = columns_of(share);
     return Arena::bytes_of<T>(columns * p.I) + Arena::bytes_of<T>(columns * p.H) +
            2 * Arena::bytes_of<T>(columns) + 2 * Arena::bytes_of<T>(columns * most_rows) +
            Arena::bytes_of<T*>(most_rows) + Arena::bytes_of<T>(input_panel_size()) +
            Arena::bytes_of<T>(most_rows * kPanelVectors * lanes<T>);
   }
 
-  Own take_own(Arena& arena, int64_t units) const {
-    const int64_t columns = cell.gates * units;
+  Own take_own(Arena& arena, Share share) const {
+    const int64_t columns = columns_of(share);
     Own o{};
+    o.share = share;
     o.x.sum = arena.take<T>(columns * p.I);
     o.h.sum = arena.take<T>(columns * p.H);
     o.x.bias = arena.take<T>(columns);
@@ -80,9 +81,8 @@ class WeightGradients {
     return o;
   }
 
-  void begin(Own& o, Share share, int thread) const {
-    o.share = share;
-    const int64_t columns = vectors(o) * lanes<T>;
+  void begin(Own& o, int thread) const {
+    const int64_t columns = columns_of(o.share);
     if (order.steps() == 0) {  // no chunk will come
       std::fill_n(o.x.sum, columns * p.I, T(0));
       std::fill_n(o.h.sum, columns * p.H, T(0));
@@ -110,12 +110,22 @@ class WeightGradients {
     meet(team);
   }
 
-  void finish(const Own& o) const {
+  // Writes the gradients of the columns of `owns`, which are several where each thread
+  // has a sum of its own sequences: then every thread adds up its part of the panels.
+  void finish(const std::vector<Own*>& owns, int thread) const {
     const bool same = cell.x_slot == cell.h_slot;
-    unpack(o, o.x.sum, p.I, cell.x_order, p.grad_weight_ih);
-    unpack(o, o.h.sum, p.H, cell.h_order, p.grad_weight_hh);
-    unpack(o, same ? o.h.bias : o.x.bias, 1, cell.x_order, p.grad_bias_ih);
-    unpack(o, o.h.bias, 1, cell.h_order, p.grad_bias_hh);
+    std::vector<const T*> sums[4];
+    for (const Own* o : owns) {
+      sums[0].push_back(o->x.sum);
+      sums[1].push_back(o->h.sum);
+      sums[2].push_back(same ? o->h.bias : o->x.bias);
+      sums[3].push_back(o->h.bias);
+    }
+    const Own& o = *owns[0];
+    unpack(o, sums[0], p.I, cell.x_order, p.grad_weight_ih, thread);
+    unpack(o, sums[1], p.H, cell.h_order, p.grad_weight_hh, thread);
+    unpack(o, sums[2], 1, cell.x_order, p.grad_bias_ih, thread);
+    unpack(o, sums[3], 1, cell.h_order, p.grad_bias_hh, thread);
   }
 
  private:
@@ -135,6 +145,9 @@ class WeightGradients {
   }
   int64_t vectors(const Own& o) const {
     return cell.gates * (o.share.end - o.share.begin);
+  }
+  int64_t columns_of(Share share) const {
+    return cell.gates * (share.end - share.begin) * lanes<T>;
   }
 
   template <class Do>
@@ -219,10 +232,16 @@ class WeightGradients {
     });
   }
 
-  void unpack(const Own& o, const T* sum, int64_t features, const int* gate_of,
-              void* grad) const {
+  void unpack(const Own& o, const std::vector<const T*>& sums, int64_t features,
+              const int* gate_of, void* grad, int thread) const {
     if (!grad) return;
-    panels(0, vectors(o), [&](int64_t first, int n) {
+    const int threads = int(sums.size());
+    const int64_t all = (vectors(o) + kPanelVectors - 1) / kPanelVectors;
+    const Share mine = share_of(all, thread, threads);
+    const int64_t begin = mine.begin * kPanelVectors;
+    const int64_t end = std::min(vectors(o), mine.end * kPanelVectors);
+    panels(begin, end, [&](int64_t first, int n) {
+      const int64_t from = first * lanes<T> * features;
       for (int i = 0; i < n; ++i) {
         int64_t gate, unit;
         int count;
@@ -230,10 +249,13 @@ class WeightGradients {
         T* to = static_cast<T*>(grad) + (gate_of[gate] * p.H + unit) * features;
         for (int64_t f0 = 0; f0 < features; f0 += 16)
           for (int u = 0; u < count; ++u)
-            for (int64_t f = f0; f < std::min(features, f0 + 16); ++f)
-              to[u * features + f] = sum[(f * n + i) * lanes<T> + u];
+            for (int64_t f = f0; f < std::min(features, f0 + 16); ++f) {
+              T sum = sums[0][from + (f * n + i) * lanes<T> + u];
+              for (int k = 1; k < threads; ++k)
+                sum += sums[size_t(k)][from + (f * n + i) * lanes<T> + u];
+              to[u * features + f] = sum;
+            }
       }
-      sum += features * n * lanes<T>;
     });
   }
 

@@ -20,23 +20,28 @@ struct Order {
   std::vector<int64_t> batch;     // by step of processing
   bool reverse;
 
-  explicit Order(const tt_problem& p) : reverse(p.reverse != 0) {
-    sequence.resize(size_t(p.B));
-    std::iota(sequence.begin(), sequence.end(), 0);
+  // Every `parts`-th sequence of the order, from number `part` on.
+  Order(const tt_problem& p, int part, int parts) : reverse(p.reverse != 0) {
+    std::vector<int64_t> all(static_cast<size_t>(p.B));
+    std::iota(all.begin(), all.end(), 0);
     const auto length_of = [&](int64_t b) { return p.lengths ? p.lengths[b] : p.T; };
     if (p.lengths)
-      std::stable_sort(sequence.begin(), sequence.end(), [&](int64_t a, int64_t b) {
+      std::stable_sort(all.begin(), all.end(), [&](int64_t a, int64_t b) {
         return length_of(a) > length_of(b);
       });
-    for (int64_t b : sequence) length.push_back(length_of(b));
-    int64_t alive = p.B;
-    const int64_t steps = p.B ? length[0] : 0;
+    for (int64_t j = part; j < p.B; j += parts) {
+      sequence.push_back(all[size_t(j)]);
+      length.push_back(length_of(all[size_t(j)]));
+    }
+    int64_t alive = size();
+    const int64_t steps = alive ? length[0] : 0;
     for (int64_t s = 0; s < steps; ++s) {
       while (alive > 0 && length[size_t(alive - 1)] <= s) --alive;
       batch.push_back(alive);
     }
   }
 
+  int64_t size() const { return int64_t(sequence.size()); }
   int64_t steps() const { return int64_t(batch.size()); }
   // The step t that position j is at in step s of processing.
   int64_t time(int64_t s, int64_t j) const {
@@ -81,27 +86,72 @@ struct UnitBlock {
   int64_t before;  // columns of the blocks before it
 };
 
-template <class T>
-std::vector<UnitBlock> unit_blocks(int64_t H, int gates, Share share) {
-  std::vector<UnitBlock> blocks;
-  int64_t before = 0;
-  const int64_t together = std::max(1, kPanelVectors / gates);
-  for (int64_t v = share.begin; v < share.end; v += together) {
-    const int64_t n = std::min(together, share.end - v);
-    const int64_t unit = v * lanes<T>;
-    blocks.push_back({unit, int(std::min(H - unit, n * lanes<T>)), int(n), before});
-    before += gates * n * lanes<T>;
-  }
-  return blocks;
+// Threads that pay off: below some work per step, waiting for each other costs more.
+inline int threads_for(const tt_problem& p, int gates, int64_t vectors) {
+  const int64_t work = p.B * p.H * p.H * gates;
+  const int64_t worth = std::max<int64_t>(1, work / 40000);
+  return int(std::min<int64_t>({int64_t(p.threads), vectors, worth}));
 }
 
-// All blocks, forth at even steps and back at odd ones: weights that do not fit into the
-// cache are then half found there, where a fixed order would find none.
-template <class Do>
-void in_turns(const std::vector<UnitBlock>& blocks, int64_t step, Do&& work) {
-  const size_t n = blocks.size();
-  for (size_t i = 0; i < n; ++i) work(blocks[step & 1 ? n - 1 - i : i]);
-}
+// How threads divide the work. Either each has its own sequences and all units, and they
+// never wait for each other; or each has its own units of all sequences, and they meet
+// at every step. The first reads all weights in every thread: it is for weights that
+// stay in a core's cache, and for enough sequences to make use of each reading.
+template <class T>
+struct Plan {
+  int team;
+  bool by_rows;
+  int64_t vectors;                // of units
+  std::vector<UnitBlock> blocks;  // of all units, thread by thread
+  std::vector<size_t> bounds;     // blocks of thread i: bounds[i] to bounds[i + 1]
+  std::vector<Order> orders;      // one for each thread, or one for all
+  int64_t columns = 0;            // of all blocks
+
+  // `gates`: of the cell; `together`: how many of them a block holds next to each other.
+  Plan(const tt_problem& p, int gates, int together, int threads) : team(threads) {
+    constexpr int64_t cached = 1100000, few = 5;
+    vectors = (p.H + lanes<T> - 1) / lanes<T>;
+    const int64_t weights = int64_t(gates) * p.H * p.H * int64_t(sizeof(T));
+    by_rows = team > 1 && weights <= cached && p.B >= few * team;
+    for (int i = 0; i < (by_rows ? team : 1); ++i)
+      orders.emplace_back(p, i, by_rows ? team : 1);
+    const int64_t most = std::max(1, kPanelVectors / together);
+    for (int i = 0; i < team; ++i) {
+      const Share share = share_of(vectors, i, team);
+      bounds.push_back(blocks.size());
+      for (int64_t v = share.begin; v < share.end; v += most) {
+        const int64_t n = std::min(most, share.end - v), unit = v * lanes<T>;
+        blocks.push_back({unit, int(std::min(p.H - unit, n * lanes<T>)), int(n), columns});
+        columns += together * n * lanes<T>;
+      }
+    }
+    bounds.push_back(blocks.size());
+  }
+
+  const Order& order(int thread) const { return orders[by_rows ? size_t(thread) : 0]; }
+  // Threads that share the sequences of this one, and its number among them.
+  int company() const { return by_rows ? 1 : team; }
+  int place(int thread) const { return by_rows ? 0 : thread; }
+  Share units(int thread) const {
+    return by_rows ? Share{0, vectors} : share_of(vectors, thread, team);
+  }
+
+  template <class Do>
+  void packs(int thread, Do&& work) const {
+    for (size_t i = bounds[size_t(thread)]; i < bounds[size_t(thread) + 1]; ++i)
+      work(blocks[i]);
+  }
+  // The blocks that a thread runs, forth at even steps and back at odd ones: weights
+  // that do not fit into the cache are then half found there, where a fixed order would
+  // find none.
+  template <class Do>
+  void runs(int thread, int64_t step, Do&& work) const {
+    const size_t begin = by_rows ? 0 : bounds[size_t(thread)];
+    const size_t end = by_rows ? blocks.size() : bounds[size_t(thread) + 1];
+    for (size_t i = begin; i < end; ++i)
+      work(blocks[step & 1 ? end - 1 - (i - begin) : i]);
+  }
+};
 
 // Memory of one call, 64-byte aligned, kept between calls of one thread: fresh memory
 // costs a page fault every 4 KB.
@@ -138,12 +188,5 @@ class Arena {
   char* memory_ = nullptr;
   size_t size_ = 0, used_ = 0;
 };
-
-// Threads that pay off: below some work per step, waiting for each other costs more.
-inline int threads_for(const tt_problem& p, int gates, int64_t vectors) {
-  const int64_t work = p.B * p.H * p.H * gates;
-  const int64_t worth = std::max<int64_t>(1, work / 40000);
-  return int(std::min<int64_t>({int64_t(p.threads), vectors, worth}));
-}
 
 }  // namespace TT_ISA

@@ -77,6 +77,28 @@ TT_INLINE void store_some(T* p, vec<T> v, int n) {
 #endif
 }
 
+// Like store_some, past the caches where that is possible: for what is read much later.
+template <class T>
+TT_INLINE void store_far(T* p, vec<T> v, int n) {
+#if defined(__AVX512F__)
+  if (n >= lanes<T> && (reinterpret_cast<uintptr_t>(p) & (TT_BYTES - 1)) == 0) {
+    if constexpr (sizeof(T) == 4)
+      _mm512_stream_ps(p, (__m512)v);
+    else
+      _mm512_stream_pd(p, (__m512d)v);
+    return;
+  }
+#endif
+  store_some(p, v, n);
+}
+
+// Before another thread may read what store_far wrote.
+TT_INLINE void settle_stores() {
+#if defined(__AVX512F__)
+  _mm_sfence();
+#endif
+}
+
 template <class T>
 TT_INLINE vec<T> all(T x) {
   return x - vec<T>{};  // unlike 0 + x, which turns -0 into 0, this is only a broadcast
