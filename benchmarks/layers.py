@@ -53,6 +53,15 @@ def interleaved(runs: dict[str, Run], rounds: int) -> dict[str, float]:
     return {name: 1e3 * statistics.median(t) for name, t in times.items()}
 
 
+def cpu_name() -> str:
+    info = Path("/proc/cpuinfo")
+    if info.is_file():
+        for line in info.read_text().splitlines():
+            if line.startswith("model name"):
+                return line.split(":", 1)[1].strip()
+    return platform.processor() or platform.machine()
+
+
 def rounds_for(operations: float) -> int:
     return 7 if operations > 2e9 else 15 if operations > 2e8 else 51
 
@@ -208,7 +217,7 @@ def main() -> None:
     where = f"{core.instruction_set}, {arguments.threads} threads"
     print(f"torch {torch.__version__}, {where}")
     result: dict[str, Any] = {
-        "machine": platform.processor() or platform.machine(),
+        "cpu": cpu_name(),
         "torch": torch.__version__,
         "threads": arguments.threads,
         "instruction_set": core.instruction_set,

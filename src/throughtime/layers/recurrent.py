@@ -108,6 +108,10 @@ class Recurrent(nn.Module):
                         f"initial_{field}{suffix}", nn.Parameter(start)
                     )
         self.cells = tuple(owner.description() for owner in cells)
+        self._names = [
+            {name: f"{name}{suffix}" for name in owner.parameter_shapes()}
+            for suffix, owner in zip(self.suffixes, cells, strict=True)
+        ]
 
     # ---- structure
 
@@ -136,9 +140,7 @@ class Recurrent(nn.Module):
 
     def weights(self, index: int) -> dict[str, Tensor]:
         """Parameters of one layer and direction under the cell's own names."""
-        suffix = self.suffixes[index]
-        names = self.cells[index].parameter_shapes()
-        return {name: getattr(self, f"{name}{suffix}") for name in names}
+        return {name: getattr(self, full) for name, full in self._names[index].items()}
 
     def reset_parameters(self) -> None:
         """Draw all parameters anew, as at construction."""
