@@ -96,8 +96,8 @@ def page(result: dict[str, Any]) -> str:
             "",
             f"{result['cpu']}, {result['threads']} threads, "
             f"{result['instruction_set']}, torch {result['torch']}, float32. Every",
-            "candidate once per round, in turns, in one process; medians. Times include",
-            "everything a caller pays.",
+            "candidate once per round, in turns, in one process; medians. Times",
+            "include everything a caller pays.",
             "",
             "```bash",
             f"python benchmarks/layers.py --threads {result['threads']} "

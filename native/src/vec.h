@@ -5,7 +5,6 @@
 // after the instruction set, so that no two versions can be mixed up when linking.
 #pragma once
 
-#include <cmath>
 #include <cstdint>
 #include <cstring>
 #include <type_traits>
@@ -203,14 +202,39 @@ TT_INLINE vec<T> log1p_unit(vec<T> u) {
   return T(2) * s * p;
 }
 
-// The normal distribution function: no short series is exact enough everywhere, so this
-// one calls the C library lane by lane.
+// Chebyshev coefficients of ln(e^(a a) erfc(a) / t) in 2 t - 1, t = 2 / (2 + a), a >= 0:
+// the substitution of Numerical Recipes, chapter 6.2; the numbers were computed with 50
+// digits. 12 of them are exact to 1.3e-8, all to 3e-18.
+inline constexpr double kErfc[] = {
+      -1.30265371978170941, 6.41969792356490210e-1, 1.94764732041858360e-2,
+      -9.56151478680863226e-3, -9.46595344482036916e-4, 3.66839497852761447e-4,
+      4.25233248069077689e-5, -2.02785781125342418e-5, -1.62429000464702561e-6,
+      1.30365583558052324e-6, 1.56264417220661419e-8, -8.52380959149265415e-8,
+      6.52905443909885149e-9, 5.05934349555146930e-9, -9.91364156493033066e-10,
+      -2.27365122293183597e-10, 9.64679110201552702e-11, 2.39403808303911459e-12,
+      -6.88602752649755322e-12, 8.94487927309072531e-13, 3.13092139934295813e-13,
+      -1.12708223613672523e-13, 3.81090525518923205e-16, 7.10609761360923712e-15,
+      -1.52302820145710434e-15, -9.45749457129123340e-17, 1.21023718922427899e-16,
+      -2.81666308774717710e-17,
+};
+
+// The normal distribution function, erfc(-x / sqrt 2) / 2.
 template <class T>
 TT_INLINE vec<T> normal_cdf(vec<T> x) {
-  vec<T> y;
-  for (int i = 0; i < lanes<T>; ++i)
-    y[i] = T(0.5) * std::erfc(-x[i] * T(0.70710678118654752440));
-  return y;
+  constexpr int terms = sizeof(T) == 4 ? 12 : 28;
+  const vec<T> a = magnitude<T>(x) * T(0.70710678118654752440);
+  const vec<T> t = T(2) / (T(2) + a);
+  const vec<T> y = T(2) * (T(2) * t - T(1));
+  vec<T> d = {}, e = {};
+#pragma GCC unroll 28
+  for (int k = terms - 1; k > 0; --k) {  // Clenshaw's recurrence
+    const vec<T> last = d;
+    d = y * d - e + T(kErfc[k]);
+    e = last;
+  }
+  const vec<T> log = T(0.5) * (y * d + T(kErfc[0])) - e;
+  const vec<T> tail = T(0.5) * t * exp<T>(log - a * a);
+  return x < 0 ? tail : T(1) - tail;
 }
 
 }  // namespace TT_ISA
