@@ -1,6 +1,7 @@
 // One instruction set: the library links one object of this file for each.
 #include "backward.h"
 #include "forward.h"
+#include "stream.h"
 
 namespace TT_ISA {
 
@@ -29,6 +30,11 @@ int forward(const tt_problem& p) {
 
 int backward(const tt_problem& p) {
   return p.bytes == 4 ? run<float, BackwardRun>(p) : run<double, BackwardRun>(p);
+}
+
+throughtime::StreamBase* stream(const tt_problem& p) {
+  if (p.bytes == 4) return Stream<float>::make(p);
+  return Stream<double>::make(p);
 }
 
 // The micro-kernel on rows and a panel that stay in the caches nearest to the cores.

@@ -1,13 +1,18 @@
 // The library's door: picks the code for the instruction set that the caller names.
 #include <cstring>
+#include <new>
 
+#include "stream_base.h"
 #include "throughtime.h"
+
+using Stream = throughtime::StreamBase;
 
 #define TT_DECLARE(isa)             \
   namespace isa {                   \
   int forward(const tt_problem&);   \
   int backward(const tt_problem&);  \
   double product_limit(int);        \
+  Stream* stream(const tt_problem&); \
   }
 TT_DECLARE(portable)
 #ifdef TT_X86
@@ -24,6 +29,7 @@ struct Version {
   const char* name;
   Run forward, backward;
   Limit product_limit;
+  Stream* (*stream)(const tt_problem&);
   bool runs;
 };
 
@@ -36,14 +42,14 @@ const Version* versions() {
 #endif
   static const Version all[] = {
 #ifdef TT_X86
-      {"avx512", avx512::forward, avx512::backward, avx512::product_limit,
+      {"avx512", avx512::forward, avx512::backward, avx512::product_limit, avx512::stream,
        has_avx512},
-      {"avx2", avx2::forward, avx2::backward, avx2::product_limit,
+      {"avx2", avx2::forward, avx2::backward, avx2::product_limit, avx2::stream,
        has_avx2},
 #endif
-      {"portable", portable::forward, portable::backward, portable::product_limit,
+      {"portable", portable::forward, portable::backward, portable::product_limit, portable::stream,
        true},
-      {nullptr, nullptr, nullptr, nullptr, false},
+      {nullptr, nullptr, nullptr, nullptr, nullptr, false},
   };
   return all;
 }
@@ -90,4 +96,24 @@ double tt_product_limit(int threads, const char* instruction_set) {
   const Version* v = find(instruction_set);
   return v ? v->product_limit(threads) : 0;
 }
+
+void* tt_stream_new(const tt_problem* problem, const char* instruction_set) {
+  const Version* v = find(instruction_set);
+  try {
+    return v && (problem->bytes == 4 || problem->bytes == 8) ? v->stream(*problem)
+                                                             : nullptr;
+  } catch (const std::bad_alloc&) {
+    return nullptr;
+  }
+}
+
+void tt_stream_step(void* stream, const void* x, void* out) {
+  static_cast<Stream*>(stream)->step(x, out);
+}
+
+void tt_stream_state(void* stream, int field, void* memory, int set) {
+  static_cast<Stream*>(stream)->state(field, memory, set != 0);
+}
+
+void tt_stream_free(void* stream) { delete static_cast<Stream*>(stream); }
 }

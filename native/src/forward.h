@@ -24,10 +24,16 @@ class ForwardRun {
 
   // False, with nothing done, where the threads are not to be had.
   bool run(Arena& arena) {
+    prepare(arena);
+    return go(true);
+  }
+
+  // Takes the memory that every `go` uses; the arena must stay as it is until the last.
+  void prepare(Arena& arena) {
     const int64_t block = std::max(kPanelVectors, cell.gates) * lanes<T>;
     const int64_t units = plan.units(plan.team - 1).end - plan.units(plan.team - 1).begin;
     const int64_t columns = (units + 1) * cell.gates * lanes<T>;
-    std::vector<Own> own(static_cast<size_t>(plan.team));
+    own.resize(size_t(plan.team));
     size_t bytes = Arena::bytes_of<T>((p.I + 1) * plan.columns) +
                    Arena::bytes_of<T>((p.H + 1) * plan.columns) +
                    (p.mask ? 4 * Arena::bytes_of<T>(p.B * p.H) : 0);
@@ -55,7 +61,11 @@ class ForwardRun {
       for (T*** list : {&o.rows.h, &o.rows.c, &o.rows.saved})
         *list = arena.take<T*>(o.most_rows);
     }
-    return together(plan.team, [&](int thread) { work(own[size_t(thread)]); });
+  }
+
+  // All steps of the problem as it is now; without `pack` with the weights packed before.
+  bool go(bool pack) {
+    return together(plan.team, [&](int thread) { work(own[size_t(thread)], pack); });
   }
 
  private:
@@ -71,6 +81,7 @@ class ForwardRun {
   const tt_problem& p;
   const CellRules<T>& cell;
   Plan<T> plan;
+  std::vector<Own> own;                // by thread
   T *w_ih = nullptr, *w_hh = nullptr;  // panels of all blocks
   T* masked[4] = {};  // h of even and of odd steps, state and initial, times the mask
 
@@ -81,11 +92,12 @@ class ForwardRun {
     return static_cast<T*>(base) + row * width;
   }
 
-  void work(Own& o) {
-    plan.packs(o.thread, [&](const UnitBlock& b) {
-      pack(b, p.weight_ih, p.bias_ih, p.I, w_ih + (p.I + 1) * b.before);
-      pack(b, p.weight_hh, p.bias_hh, p.H, w_hh + (p.H + 1) * b.before);
-    });
+  void work(Own& o, bool fresh) {
+    if (fresh)
+      plan.packs(o.thread, [&](const UnitBlock& b) {
+        pack(b, p.weight_ih, p.bias_ih, p.I, w_ih + (p.I + 1) * b.before);
+        pack(b, p.weight_hh, p.bias_hh, p.H, w_hh + (p.H + 1) * b.before);
+      });
     if (p.mask) {
       mask_rows(p.state[0], masked[2], o.thread);
       if (p.initial[0]) mask_rows(p.initial[0], masked[3], o.thread);
@@ -233,6 +245,7 @@ class ForwardRun {
     for (int64_t j = mine.begin; j < mine.end; ++j) {
       const int64_t b = order.sequence[size_t(j)], n = order.length[size_t(j)];
       for (int field = 0; field <= int(cell.has_c); ++field) {
+        if (!p.final[field]) continue;
         const T* last = n ? at(p.states[field], order.time(n - 1, j) * p.B + b, p.H)
                           : at(p.state[field], b, p.H);
         std::copy(last, last + p.H, at(p.final[field], b, p.H));

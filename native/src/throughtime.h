@@ -72,6 +72,14 @@ int tt_slots(int cell);
 // 0, or 1: unknown instruction set, cell or type; 2: out of memory.
 int tt_forward(const tt_problem* problem, const char* instruction_set);
 int tt_backward(const tt_problem* problem, const char* instruction_set);
+// One step at a time. A stream keeps its own copy of the weights and its state, which
+// starts at zero; x is (B, I) and out, the new h, (B, H), both contiguous. Null if refused
+// or out of memory. One stream is for one thread at a time.
+void* tt_stream_new(const tt_problem* problem, const char* instruction_set);
+void tt_stream_step(void* stream, const void* x, void* out);
+// Copies h (field 0) or c (field 1), (B, H), from the stream or, with `set`, into it.
+void tt_stream_state(void* stream, int field, void* memory, int set);
+void tt_stream_free(void* stream);
 // Runs the float product on data in cache and returns the operations done: timed from
 // outside, it is the limit of this machine for everything above.
 double tt_product_limit(int threads, const char* instruction_set);

@@ -1,0 +1,101 @@
+// One step at a time: weights packed once, state kept between the calls.
+#pragma once
+
+#include <memory>
+#include <optional>
+
+#include "forward.h"
+#include "stream_base.h"
+
+namespace TT_ISA {
+
+template <class T>
+class Stream : public throughtime::StreamBase {
+ public:
+  // Of the problem only sizes, weights and constants are used; they may go away after.
+  static Stream* make(const tt_problem& problem) {
+    auto stream = std::unique_ptr<Stream>(new Stream(problem));
+    if (!rules_of<T>(stream->p, stream->cell)) return nullptr;
+    const int64_t vectors = (problem.H + lanes<T> - 1) / lanes<T>;
+    stream->build(available(threads_for(problem, stream->cell.gates, vectors)));
+    return stream.release();
+  }
+
+  void step(const void* x, void* out) override {
+    p.x = x;
+    for (int f = 0; f < 2; ++f) {
+      p.state[f] = state_[now_][f].data();
+      p.states[f] = state_[1 - now_][f].data();
+    }
+    if (!run_->go(false)) {  // fewer threads than before: plan again, for one
+      build(1);
+      run_->go(false);
+    }
+    now_ = 1 - now_;
+    std::copy_n(state_[now_][0].data(), p.B * p.H, static_cast<T*>(out));
+  }
+
+  void state(int field, void* memory, bool set) override {
+    std::vector<T>& mine = state_[now_][field];
+    T* theirs = static_cast<T*>(memory);
+    if (set)
+      std::copy_n(theirs, mine.size(), mine.data());
+    else
+      std::copy_n(mine.data(), mine.size(), theirs);
+  }
+
+ private:
+  explicit Stream(const tt_problem& problem) : p(problem) {
+    p.T = 1;
+    p.x_step = 0;
+    p.x_batch = p.I;
+    const int64_t rows = gates(problem) * p.H;
+    keep(p.weight_ih, rows * p.I, weight_ih_);
+    keep(p.weight_hh, rows * p.H, weight_hh_);
+    keep(p.bias_ih, rows, bias_ih_);
+    keep(p.bias_hh, rows, bias_hh_);
+    keep(p.extra, p.peephole ? 3 * p.H : 1, extra_);
+    for (auto& fields : state_)
+      for (auto& field : fields) field.assign(size_t(p.B * p.H), T(0));
+  }
+
+  static int64_t gates(const tt_problem& p) {
+    CellRules<T> rules{};
+    return rules_of<T>(p, rules) ? rules.gates : 0;
+  }
+
+  static void keep(const void*& from, int64_t count, std::vector<T>& to) {
+    if (!from) return;
+    to.assign(static_cast<const T*>(from), static_cast<const T*>(from) + count);
+    from = to.data();
+  }
+
+  // Packs the weights by running one step on a state that is then forgotten.
+  void build(int threads) {
+    run_.emplace(p, cell, threads);
+    run_->prepare(arena_);
+    std::vector<T> x(size_t(p.B * p.I)), state(size_t(p.B * p.H)), spare(state.size());
+    std::vector<T> spare_c(state.size());
+    const tt_problem before = p;
+    p.x = x.data();
+    p.state[0] = p.state[1] = state.data();
+    p.states[0] = spare.data();
+    p.states[1] = spare_c.data();
+    if (!run_->go(true)) {
+      run_.emplace(p, cell, 1);
+      run_->prepare(arena_);
+      run_->go(true);
+    }
+    p = before;
+  }
+
+  tt_problem p;
+  CellRules<T> cell{};
+  Arena arena_;
+  std::optional<ForwardRun<T>> run_;
+  std::vector<T> weight_ih_, weight_hh_, bias_ih_, bias_hh_, extra_;
+  std::vector<T> state_[2][2];  // of the last step and of the next one, by field
+  int now_ = 0;
+};
+
+}  // namespace TT_ISA
