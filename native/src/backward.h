@@ -13,55 +13,34 @@ template <class T>
 class BackwardRun {
  public:
   BackwardRun(const tt_problem& problem, const CellRules<T>& cell, int threads)
-      : p(problem), cell(cell), plan(problem, cell.gates, 1, threads) {}
-
-  // False, with nothing done, where the threads are not to be had.
-  bool run(Arena& arena) {
-    const int groups = plan.by_rows ? plan.team : 1;
-    const int64_t K = cell.gates * p.H, block = kPanelVectors * lanes<T>;
-    std::vector<Group> group(static_cast<size_t>(groups));
-    std::vector<Own> own(static_cast<size_t>(plan.team));
-    size_t bytes = Arena::bytes_of<T>(K * plan.columns);
-    for (int i = 0; i < groups; ++i) {
-      Group& g = group[size_t(i)];
-      g.order = &plan.order(i);
+      : p(problem),
+        cell(cell),
+        plan(problem, cell.h_gates, threads),
+        units(problem.H, 1, threads),
+        outputs(problem.P, 1, threads) {
+    group.resize(size_t(plan.by_rows ? plan.team : 1));
+    own.resize(size_t(plan.team));
+    for (size_t i = 0; i < group.size(); ++i) {
+      Group& g = group[i];
+      g.order = &plan.order(int(i));
       g.chunks = chunks_of(*g.order, 128);
       g.most_rows = g.order->size();
       for (const Chunk& c : g.chunks) g.most_rows = std::max(g.most_rows, c.rows);
       g.weights.emplace(p, cell, *g.order, plan.company(), g.most_rows);
-      bytes += 2 * Arena::bytes_of<T>(g.most_rows * width()) +
-               3 * Arena::bytes_of<T>(g.order->size() * p.H) + g.weights->shared_bytes();
     }
     for (int i = 0; i < plan.team; ++i) {
-      Own& o = own[size_t(i)];
-      o.thread = i;
-      o.group = &group[plan.by_rows ? size_t(i) : 0];
-      bytes += Arena::bytes_of<T>(o.group->order->size() * block) +
-               Arena::bytes_of<T>(cell.extras * p.H) +
-               6 * Arena::bytes_of<T*>(o.group->order->size()) +
-               o.group->weights->own_bytes(plan.units(i));
+      own[size_t(i)].thread = i;
+      own[size_t(i)].group = &group[plan.by_rows ? size_t(i) : 0];
     }
-    arena.reserve(bytes);
-    w_hh = arena.take<T>(K * plan.columns);
-    for (Group& g : group) {
-      const int64_t size = g.order->size();
-      for (T*& part : g.dz) part = arena.take<T>(g.most_rows * width());
-      for (T** part : {&g.direct, &g.dc, &g.held_c}) *part = arena.take<T>(size * p.H);
-      g.weights->take_shared(arena);
-    }
-    std::vector<typename WeightGradients<T>::Own*> all;
-    for (Own& o : own) {
-      const int64_t size = o.group->order->size();
-      o.dh = arena.take<T>(size * block);
-      o.extra = arena.take<T>(cell.extras * p.H);
-      for (const T*** list : {&o.a, &o.h_old, &o.c_old, &o.saved})
-        *list = arena.take<const T*>(size);
-      for (T*** list : {&o.dc, &o.dz}) *list = arena.take<T*>(size);
-      o.weights = o.group->weights->take_own(arena, plan.units(o.thread));
-      all.push_back(&o.weights);
-    }
-    return together(plan.team,
-                    [&](int thread) { work(own[size_t(thread)], own, all); });
+  }
+
+  // False, with nothing done, where the threads are not to be had.
+  bool run(Arena& arena) {
+    Request count;
+    request(count);
+    arena.reserve(count.bytes);
+    request(arena);
+    return together(plan.team, [&](int thread) { work(own[size_t(thread)]); });
   }
 
  private:
@@ -71,23 +50,36 @@ class BackwardRun {
     std::vector<Chunk> chunks;
     int64_t most_rows;
     std::optional<WeightGradients<T>> weights;
-    T* dz[2];  // gradients by slot of the rows of two chunks, in turns
-    // (B, H) by position: what is carried past the products, zoneout's share of dc.
-    T *direct, *dc, *held_c;
+    // By row of a chunk: gradients by slot, for two chunks in turns; of h, where it is
+    // projected; and what entered the second product.
+    T *dz[2], *dh, *mid;
+    // By position: what is carried past the products, dc, zoneout's share of it, and
+    // the old h times the mask, where a cell needs it.
+    T *direct, *dc, *held_c, *masked;
+    RowSums<T>* parts[2];  // [thread][position], of two phases
   };
   struct Own {
     int thread;
     Group* group;
     T *dh, *extra;
-    const T **a, **h_old, **c_old, **saved;
-    T **dc, **dz;
+    const T **a, **h_in, **h_old, **c_old, **saved, **mask;
+    T **dc, **dz, **mid;
+    RowSums<T>* sums;  // by position
     typename WeightGradients<T>::Own weights;
+  };
+  // Where a step stands in its chunk.
+  struct Place {
+    int64_t s, rows;
+    T *dz, *dh, *mid;  // of its first row
   };
 
   const tt_problem& p;
   const CellRules<T>& cell;
   Plan<T> plan;
-  T* w_hh = nullptr;  // panels of all blocks
+  Blocks<T> units, outputs;  // of c, and of h where it is projected
+  std::vector<Group> group;
+  std::vector<Own> own;
+  T *w_hh = nullptr, *w_second = nullptr;  // panels of all blocks
 
   static const T* at(const void* base, int64_t row, int64_t width) {
     return static_cast<const T*>(base) + row * width;
@@ -96,11 +88,56 @@ class BackwardRun {
     return static_cast<T*>(base) + row * width;
   }
 
-  int64_t width() const { return cell.slots * p.H; }
+  int64_t width() const { return cell.dz_slots * p.H; }
+  int64_t field_size(int field) const { return field ? p.H : p.P; }
+  bool projected() const { return cell.second == Second::projection; }
+  bool resets_before() const { return cell.second == Second::reset; }
+  bool zoneout(int field) const { return p.hold[field] || p.share[field] != 0; }
+  // Features of the gradient that enters the second product.
+  int64_t second_features() const { return projected() ? p.P : resets_before() ? p.H : 0; }
 
-  void work(Own& o, const std::vector<Own>& own,
-            const std::vector<typename WeightGradients<T>::Own*>& all) {
-    plan.packs(o.thread, [&](const UnitBlock& b) { pack(b); });
+  template <class Memory>
+  void request(Memory& memory) {
+    w_hh = memory.template take<T>(cell.h_gates * p.H * outputs.columns);
+    w_second = memory.template take<T>(second_features() * units.columns);
+    for (Group& g : group) {
+      const int64_t size = g.order->size();
+      for (T*& part : g.dz) part = memory.template take<T>(g.most_rows * width());
+      g.dh = memory.template take<T>(projected() ? g.most_rows * p.P : 0);
+      g.mid = memory.template take<T>(cell.second != Second::none ? g.most_rows * p.H : 0);
+      g.direct = memory.template take<T>(size * p.P);
+      g.dc = memory.template take<T>(size * p.H);
+      g.held_c = memory.template take<T>(size * p.H);
+      g.masked = memory.template take<T>(p.mask && resets_before() ? size * p.P : 0);
+      for (RowSums<T>*& parts : g.parts)
+        parts = memory.template take<RowSums<T>>(cell.norm ? plan.company() * size : 0);
+      g.weights->take_shared(memory);
+    }
+    for (Own& o : own) {
+      const int64_t size = o.group->order->size();
+      o.dh = memory.template take<T>(size * kPanelVectors * lanes<T>);
+      o.extra = memory.template take<T>(cell.extras * p.H);
+      for (const T*** list : {&o.a, &o.h_in, &o.h_old, &o.c_old, &o.saved, &o.mask})
+        *list = memory.template take<const T*>(size);
+      for (T*** list : {&o.dc, &o.dz, &o.mid}) *list = memory.template take<T*>(size);
+      o.sums = memory.template take<RowSums<T>>(cell.norm ? size : 0);
+      o.weights = o.group->weights->take_own(memory, [&](int64_t vectors) {
+        return plan.by_rows ? Share{0, vectors} : share_of(vectors, o.thread, plan.team);
+      });
+    }
+  }
+
+  void work(Own& o) {
+    plan.packs(outputs, o.thread, [&](const UnitBlock& b) {
+      T* to = w_hh + cell.h_gates * p.H * b.before;
+      for (int g = 0; g < cell.h_gates; ++g, to += p.H * b.vectors * lanes<T>)
+        pack(b, at(p.weight_hh, cell.h_order[g] * p.H, p.P), p.P, p.H, to);
+    });
+    plan.packs(units, o.thread, [&](const UnitBlock& b) {
+      T* to = w_second + second_features() * b.before;
+      if (projected()) pack(b, static_cast<const T*>(p.weight_hr), p.H, p.P, to);
+      if (resets_before()) pack(b, at(p.weight_hh, cell.x_order[0] * p.H, p.H), p.H, p.H, to);
+    });
     std::fill_n(o.extra, cell.extras * p.H, T(0));
     Group& g = *o.group;
     const int place = plan.place(o.thread);
@@ -113,212 +150,308 @@ class BackwardRun {
       const Chunk& chunk = g.chunks[i];
       int64_t row = chunk.rows;
       for (int64_t s = chunk.end; s-- > chunk.begin;) {
-        row -= g.order->batch[size_t(s)];
-        step(o, s, next, g.dz[turn] + row * width());
-        next = g.dz[turn] + row * width();
+        const int64_t rows = g.order->batch[size_t(s)];
+        row -= rows;
+        const Place here{s, rows, g.dz[turn] + row * width(), g.dh + row * p.P,
+                         g.mid + row * p.H};
+        step(o, here, next);
+        next = here.dz;
         meet(plan.company());
       }
-      g.weights->add(o.weights, chunk, g.dz[turn], place, i + 1 == g.chunks.size());
+      g.weights->add(o.weights, chunk, {g.dz[turn], g.dh, g.mid}, place,
+                     i + 1 == g.chunks.size());
     }
     end(o, next);
     if (plan.by_rows) {
       meet(plan.team);  // every thread has a sum of its own sequences
+      std::vector<typename WeightGradients<T>::Own*> all;
+      for (Own& one : own) all.push_back(&one.weights);
       g.weights->finish(all, o.thread);
     } else {
       g.weights->finish({&o.weights}, 0);
     }
-    if (p.grad_extra) finish_extra(own, o.thread);
+    if (p.grad_extra) finish_extra(o.thread);
   }
 
-  // Panels of W_hh: for every gradient that comes back, what it means for each unit.
-  void pack(const UnitBlock& b) const {
-    const T* weight = static_cast<const T*>(p.weight_hh);
+  // A panel of `rows` rows of a weight, the columns of a block.
+  void pack(const UnitBlock& b, const T* weight, int64_t row, int64_t rows, T* out) const {
     const int64_t columns = b.vectors * lanes<T>;
-    T* out = w_hh + cell.gates * p.H * b.before;
-    for (int g = 0; g < cell.gates; ++g)
-      for (int64_t k = 0; k < p.H; ++k, out += columns) {
-        const T* from = weight + (cell.h_order[g] * p.H + k) * p.H + b.unit;
-        std::copy_n(from, b.units, out);
-        std::fill(out + b.units, out + columns, T(0));
-      }
+    for (int64_t k = 0; k < rows; ++k, out += columns) {
+      std::copy_n(weight + k * row + b.unit, b.units, out);
+      std::fill(out + b.units, out + columns, T(0));
+    }
   }
 
   // What reaches a sequence's last state from outside waits there for the loop.
   void begin(const Own& o) const {
     const Group& g = *o.group;
-    plan.runs(o.thread, 0, [&](const UnitBlock& b) {
-      for (int64_t j = 0; j < g.order->size(); ++j)
-        for (int field = 0; field <= int(cell.has_c); ++field) {
-          T* to = (field ? g.dc : g.direct) + j * p.H + b.unit;
+    for (int field = 0; field <= int(cell.has_c); ++field)
+      plan.runs(field ? units : outputs, o.thread, 0, [&](const UnitBlock& b) {
+        const int64_t size = field_size(field);
+        for (int64_t j = 0; j < g.order->size(); ++j) {
+          T* to = (field ? g.dc : g.direct) + j * size + b.unit;
           const void* from = p.grad_final[field];
           if (from)
-            std::copy_n(at(from, g.order->sequence[size_t(j)], p.H) + b.unit, b.units, to);
+            std::copy_n(at(from, g.order->sequence[size_t(j)], size) + b.unit, b.units, to);
           else
             std::fill_n(to, b.units, T(0));
         }
-    });
+      });
   }
 
-  // The gradient of the states after step s, as far as it comes from later steps: dh is
-  // scratch [row][unit], dc in place. Where step s + 1 began with a reset, what flows
-  // back belongs to the initial state.
+  // Positions that go on to the step after s.
+  int64_t later(const Order& order, int64_t s) const {
+    return s + 1 < order.steps() ? order.batch[size_t(s + 1)] : 0;
+  }
+
+  // The gradient of h after step s, as far as it comes from later steps: o.dh is scratch
+  // [row][unit]. Where step s + 1 began with a reset, what flows back belongs to the
+  // initial state.
   void carry(Own& o, const UnitBlock& b, int64_t s, const T* next) const {
     const Order& order = *o.group->order;
     const int64_t rows = s < 0 ? order.size() : order.batch[size_t(s)];
-    const int64_t later = s + 1 < order.steps() ? order.batch[size_t(s + 1)] : 0;
+    const int64_t going = later(order, s);
     const int64_t columns = b.vectors * lanes<T>;
-    if (later) {
-      for (int64_t j = 0; j < later; ++j) o.a[j] = next + j * width() + cell.h_slot * p.H;
-      const int64_t K = cell.gates * p.H;
-      panel_product<T>(o.a, later, 1, K, nullptr, w_hh + K * b.before, b.vectors, o.dh,
+    if (going) {
+      for (int64_t j = 0; j < going; ++j) o.a[j] = next + j * width() + cell.h_slot * p.H;
+      const int64_t K = cell.h_gates * p.H;
+      panel_product<T>(o.a, going, 1, K, nullptr, w_hh + K * b.before, b.vectors, o.dh,
                        columns);
     }
-    const bool shaped = p.mask || p.carry_gain || p.reset;
     for (int64_t j = 0; j < rows; ++j) {
       T* dh = o.dh + j * columns;
-      const T* past = o.group->direct + j * p.H + b.unit;
-      if (j >= later) {
+      const T* past = o.group->direct + j * p.P + b.unit;
+      if (j >= going) {
         std::copy_n(past, b.units, dh);
         std::fill(dh + b.units, dh + columns, T(0));
         continue;
       }
       if (p.mask) {
-        const T* mask = at(p.mask, order.sequence[size_t(j)], p.H) + b.unit;
+        const T* mask = at(p.mask, order.sequence[size_t(j)], p.P) + b.unit;
         for (int u = 0; u < b.units; ++u) dh[u] *= mask[u];
       }
-      if (cell.has_direct || p.hold[0] || p.share[0] != 0)
+      if (cell.has_direct || zoneout(0))
         for (int u = 0; u < b.units; ++u) dh[u] += past[u];
-      if (shaped) shape(*o.group, b, s, j, dh);
+      if (p.carry_gain || p.reset) shape(order, 0, b, s, j, dh);
     }
   }
 
-  void shape(const Group& g, const UnitBlock& b, int64_t s, int64_t j, T* dh) const {
-    const Order& order = *g.order;
+  // The same for c, in place.
+  void carry_c(const Own& o, const UnitBlock& b, int64_t s) const {
+    if (!p.carry_gain && !p.reset) return;
+    const Order& order = *o.group->order;
+    for (int64_t j = 0; j < later(order, s); ++j)
+      shape(order, 1, b, s, j, o.group->dc + j * p.H + b.unit);
+  }
+
+  void shape(const Order& order, int field, const UnitBlock& b, int64_t s, int64_t j,
+             T* part) const {
     const int64_t sequence = order.sequence[size_t(j)];
     const int64_t grid = order.time(s + 1, j) * p.B + sequence;
-    T* parts[2] = {dh, g.dc + j * p.H + b.unit};
-    for (int field = 0; field <= int(cell.has_c); ++field) {
-      T* part = parts[field];
-      if (p.carry_gain) {
-        const T gain = static_cast<const T*>(p.carry_gain)[grid];
-        for (int u = 0; u < b.units; ++u) part[u] *= gain;
+    if (p.carry_gain) {
+      const T gain = static_cast<const T*>(p.carry_gain)[grid];
+      for (int u = 0; u < b.units; ++u) part[u] *= gain;
+    }
+    if (p.reset && p.reset[grid]) {
+      if (p.grad_initial[field]) {
+        T* to = at(p.grad_initial[field], sequence, field_size(field)) + b.unit;
+        for (int u = 0; u < b.units; ++u) to[u] += part[u];
       }
-      if (p.reset && p.reset[grid]) {
-        if (p.grad_initial[field]) {
-          T* to = at(p.grad_initial[field], sequence, p.H) + b.unit;
-          for (int u = 0; u < b.units; ++u) to[u] += part[u];
-        }
-        std::fill_n(part, b.units, T(0));
-      }
+      std::fill_n(part, b.units, T(0));
     }
   }
 
-  void step(Own& o, int64_t s, const T* next, T* here) const {
+  void point(Own& o, const Place& here) const {
     const Order& order = *o.group->order;
-    const int64_t rows = order.batch[size_t(s)];
-    for (int64_t j = 0; j < rows; ++j) {
+    for (int64_t j = 0; j < here.rows; ++j) {
       const int64_t b = order.sequence[size_t(j)];
-      const int64_t grid = order.time(s, j) * p.B + b;
-      o.h_old[j] = old_state<T>(p, order, 0, s, j);
-      if (cell.has_c) o.c_old[j] = old_state<T>(p, order, 1, s, j);
-      o.saved[j] = at(p.saved, grid, width());
+      const int64_t grid = order.time(here.s, j) * p.B + b;
+      o.h_old[j] = old_state<T>(p, order, 0, here.s, j);
+      if (cell.has_c) o.c_old[j] = old_state<T>(p, order, 1, here.s, j);
+      o.h_in[j] = o.h_old[j];
+      if (p.mask) {
+        o.mask[j] = at(p.mask, b, p.P);
+        if (resets_before()) o.h_in[j] = o.group->masked + j * p.P;
+      }
+      o.saved[j] = at(p.saved, grid, cell.slots * p.H);
       o.dc[j] = o.group->dc + j * p.H;
-      o.dz[j] = here + j * width();
+      o.dz[j] = here.dz + j * width();
+      o.mid[j] = here.mid + j * p.H;
     }
-    const bool disturbed = p.hold[0] || p.hold[1] || p.share[0] != 0 || p.share[1] != 0;
-    plan.runs(o.thread, s, [&](const UnitBlock& b) {
-      const int64_t columns = b.vectors * lanes<T>;
-      carry(o, b, s, next);
-      arrive(o, b, s);
-      if (disturbed) held(o, b, s);
-      cell.backward({rows, b.unit, p.H, b.units, o.h_old, o.c_old, o.saved, o.dh, columns,
-                     o.dc, o.dz, static_cast<const T*>(p.extra),
-                     cell.extras ? o.extra : nullptr, T(p.leak), T(p.alpha)});
-      leave(o, b, s, disturbed);
+  }
+
+  void step(Own& o, const Place& here, const T* next) const {
+    point(o, here);
+    for (int phase = 0; cell.norm && phase < 2; ++phase)
+      std::fill_n(own_parts(o, phase), here.rows, RowSums<T>{});
+    plan.runs(outputs, o.thread, here.s, [&](const UnitBlock& b) {
+      carry(o, b, here.s, next);
+      arrive(o, 0, b, here);
+      if (zoneout(0)) hold(o, 0, b, here);
+      if (projected())
+        for (int64_t j = 0; j < here.rows; ++j)
+          std::copy_n(o.dh + j * b.vectors * lanes<T>, b.units, here.dh + j * p.P + b.unit);
+      else
+        enter(o, b, here);
     });
+    if (projected()) {
+      meet(plan.company());
+      plan.runs(units, o.thread, here.s, [&](const UnitBlock& b) {
+        back(o, b, here.rows, here.dh, p.P);
+        enter(o, b, here);
+      });
+    }
+    if (resets_before()) {
+      meet(plan.company());
+      plan.runs(units, o.thread, here.s, [&](const UnitBlock& b) {
+        back(o, b, here.rows, here.dz, width());
+        cell.backward[1](block(o, b, here, 1));
+        pass(o, b, here, true);
+      });
+    }
+    for (int phase = 1; cell.norm && phase < 3; ++phase) {
+      sum_up(o, phase - 1, here.rows);
+      plan.runs(units, o.thread, here.s, [&](const UnitBlock& b) {
+        cell.backward[phase](block(o, b, here, phase));
+        if (phase == 1) leave(o, b, here);
+      });
+    }
+  }
+
+  // Back through the second product, into o.dh.
+  void back(Own& o, const UnitBlock& b, int64_t rows, const T* from, int64_t distance) const {
+    const int64_t K = second_features();
+    for (int64_t j = 0; j < rows; ++j) o.a[j] = from + j * distance;
+    panel_product<T>(o.a, rows, 1, K, nullptr, w_second + K * b.before, b.vectors, o.dh,
+                     b.vectors * lanes<T>);
+  }
+
+  // The cell's first function, once the gradients of h and c are there.
+  void enter(Own& o, const UnitBlock& b, const Place& here) const {
+    if (cell.has_c) {
+      carry_c(o, b, here.s);
+      arrive(o, 1, b, here);
+      if (zoneout(1)) hold(o, 1, b, here);
+    }
+    if (p.mask && resets_before())
+      for (int64_t j = 0; j < here.rows; ++j)
+        for (int64_t u = b.unit; u < b.unit + b.units; ++u)
+          o.group->masked[j * p.P + u] = o.h_old[j][u] * o.mask[j][u];
+    cell.backward[0](block(o, b, here, 0));
+    if (!projected()) pass(o, b, here, false);
+    if (!cell.norm) leave(o, b, here);
+  }
+
+  RowSums<T>* own_parts(const Own& o, int phase) const {
+    return o.group->parts[phase] + plan.place(o.thread) * o.group->order->size();
+  }
+
+  // What all threads found in a phase, by row.
+  void sum_up(Own& o, int phase, int64_t rows) const {
+    meet(plan.company());
+    for (int64_t r = 0; r < rows; ++r) {
+      RowSums<T> sum{};
+      for (int i = 0; i < plan.company(); ++i) {
+        const RowSums<T>& part = o.group->parts[phase][i * o.group->order->size() + r];
+        for (int k = 0; k < 2; ++k)
+          sum.x[k] += part.x[k], sum.h[k] += part.h[k], sum.c[k] += part.c[k];
+      }
+      o.sums[r] = sum;
+    }
+  }
+
+  BackwardBlock<T> block(const Own& o, const UnitBlock& b, const Place& here,
+                         int phase) const {
+    return {here.rows, b.unit, p.H, b.units, o.h_in, o.h_old, o.c_old, o.saved, o.dh,
+            b.vectors * lanes<T>, o.dc, o.dz,
+            cell.second == Second::none ? nullptr : o.mid, p.mask ? o.mask : nullptr,
+            static_cast<const T*>(p.extra), cell.extras ? o.extra : nullptr, T(p.leak),
+            T(p.alpha), p.H, o.sums,
+            cell.norm && phase < 2 ? own_parts(o, phase) : nullptr};
   }
 
   // Gradients that enter at this step from outside; what is known then is the total.
-  void arrive(Own& o, const UnitBlock& b, int64_t s) const {
+  void arrive(Own& o, int field, const UnitBlock& b, const Place& here) const {
     const Order& order = *o.group->order;
     const int64_t columns = b.vectors * lanes<T>;
-    for (int64_t j = 0; j < order.batch[size_t(s)]; ++j) {
-      const int64_t t = order.time(s, j), sequence = order.sequence[size_t(j)];
+    const bool from_out = field == 0 && p.grad_out;
+    if (!from_out && !p.grad_states[field] && !p.grad_added[field]) return;
+    for (int64_t j = 0; j < here.rows; ++j) {
+      const int64_t t = order.time(here.s, j), sequence = order.sequence[size_t(j)];
       const int64_t grid = t * p.B + sequence;
-      T* dh = o.dh + j * columns;
-      if (p.grad_out) {
+      T* part = field ? o.dc[j] + b.unit : o.dh + j * columns;
+      if (from_out) {
         const T* g = static_cast<const T*>(p.grad_out) + t * p.grad_step +
                      sequence * p.grad_batch + b.unit;
-        for (int u = 0; u < b.units; ++u) dh[u] += g[u];
+        for (int u = 0; u < b.units; ++u) part[u] += g[u];
       }
-      for (int field = 0; field <= int(cell.has_c); ++field) {
-        T* part = field ? o.dc[j] + b.unit : dh;
-        if (p.grad_states[field]) {
-          const T* g = at(p.grad_states[field], grid, p.H) + b.unit;
-          for (int u = 0; u < b.units; ++u) part[u] += g[u];
-        }
-        if (p.grad_added[field])
-          std::copy_n(part, b.units, at(p.grad_added[field], grid, p.H) + b.unit);
+      if (p.grad_states[field]) {
+        const T* g = at(p.grad_states[field], grid, field_size(field)) + b.unit;
+        for (int u = 0; u < b.units; ++u) part[u] += g[u];
       }
+      if (p.grad_added[field])
+        std::copy_n(part, b.units,
+                    at(p.grad_added[field], grid, field_size(field)) + b.unit);
     }
   }
 
   // Zoneout: the share of the gradient that belongs to the old value is set aside.
-  void held(Own& o, const UnitBlock& b, int64_t s) const {
+  void hold(Own& o, int field, const UnitBlock& b, const Place& here) const {
     const Order& order = *o.group->order;
-    const int64_t columns = b.vectors * lanes<T>;
-    for (int64_t j = 0; j < order.batch[size_t(s)]; ++j) {
-      const int64_t grid = order.time(s, j) * p.B + order.sequence[size_t(j)];
-      for (int field = 0; field <= int(cell.has_c); ++field) {
-        T* part = field ? o.dc[j] + b.unit : o.dh + j * columns;
-        T* aside = (field ? o.group->held_c : o.group->direct) + j * p.H + b.unit;
-        const uint8_t* hold = p.hold[field];
-        const T share = T(p.share[field]);
-        for (int u = 0; u < b.units; ++u) {
-          const T kept = hold ? T(hold[grid * p.H + b.unit + u] != 0) : share;
-          aside[u] = kept * part[u];
-          part[u] -= aside[u];
-        }
+    const int64_t columns = b.vectors * lanes<T>, size = field_size(field);
+    const uint8_t* held = p.hold[field];
+    for (int64_t j = 0; j < here.rows; ++j) {
+      const int64_t grid = order.time(here.s, j) * p.B + order.sequence[size_t(j)];
+      T* part = field ? o.dc[j] + b.unit : o.dh + j * columns;
+      T* aside = (field ? o.group->held_c : o.group->direct) + j * size + b.unit;
+      for (int u = 0; u < b.units; ++u) {
+        const T kept = held ? T(held[grid * size + b.unit + u] != 0) : T(p.share[field]);
+        aside[u] = kept * part[u];
+        part[u] -= aside[u];
       }
     }
   }
 
-  // After the cell: what goes past the products to the step before.
-  void leave(Own& o, const UnitBlock& b, int64_t s, bool disturbed) const {
-    const Order& order = *o.group->order;
-    if (!cell.has_direct && !disturbed) return;
-    const int64_t columns = b.vectors * lanes<T>;
-    for (int64_t j = 0; j < order.batch[size_t(s)]; ++j) {
-      T* to = o.group->direct + j * p.H + b.unit;
-      const T* own = o.dh + j * columns;
+  // What goes past the products to the h before: of the cell, beside zoneout's share.
+  void pass(const Own& o, const UnitBlock& b, const Place& here, bool more) const {
+    if (!cell.has_direct) return;
+    for (int64_t j = 0; j < here.rows; ++j) {
+      T* to = o.group->direct + j * p.P + b.unit;
+      const T* from = o.dh + j * b.vectors * lanes<T>;
       for (int u = 0; u < b.units; ++u)
-        to[u] = (disturbed ? to[u] : T(0)) + (cell.has_direct ? own[u] : T(0));
-      if (disturbed && cell.has_c)
-        for (int u = 0; u < b.units; ++u)
-          o.dc[j][b.unit + u] += o.group->held_c[j * p.H + b.unit + u];
+        to[u] = (more || zoneout(0) ? to[u] : T(0)) + from[u];
     }
+  }
+
+  void leave(const Own& o, const UnitBlock& b, const Place& here) const {
+    if (!cell.has_c || !zoneout(1)) return;
+    for (int64_t j = 0; j < here.rows; ++j)
+      for (int u = 0; u < b.units; ++u)
+        o.dc[j][b.unit + u] += o.group->held_c[j * p.H + b.unit + u];
   }
 
   // Before the first step: the gradient of the given state.
   void end(Own& o, const T* next) const {
     const Order& order = *o.group->order;
-    plan.runs(o.thread, 0, [&](const UnitBlock& b) {
-      const int64_t columns = b.vectors * lanes<T>;
+    plan.runs(outputs, o.thread, 0, [&](const UnitBlock& b) {
       carry(o, b, -1, next);
-      for (int64_t j = 0; j < order.size(); ++j) {
-        const int64_t to = order.sequence[size_t(j)] * p.H + b.unit;
-        if (p.grad_state[0])
-          std::copy_n(o.dh + j * columns, b.units,
-                      static_cast<T*>(p.grad_state[0]) + to);
-        if (cell.has_c && p.grad_state[1])
-          std::copy_n(o.group->dc + j * p.H + b.unit, b.units,
-                      static_cast<T*>(p.grad_state[1]) + to);
-      }
+      if (!p.grad_state[0]) return;
+      for (int64_t j = 0; j < order.size(); ++j)
+        std::copy_n(o.dh + j * b.vectors * lanes<T>, b.units,
+                    at(p.grad_state[0], order.sequence[size_t(j)], p.P) + b.unit);
+    });
+    if (!cell.has_c) return;
+    plan.runs(units, o.thread, 0, [&](const UnitBlock& b) {
+      carry_c(o, b, -1);
+      if (!p.grad_state[1]) return;
+      for (int64_t j = 0; j < order.size(); ++j)
+        std::copy_n(o.group->dc + j * p.H + b.unit, b.units,
+                    at(p.grad_state[1], order.sequence[size_t(j)], p.H) + b.unit);
     });
   }
 
   // Each thread adds up some units; what it does not own is zero in its sums.
-  void finish_extra(const std::vector<Own>& own, int thread) const {
+  void finish_extra(int thread) const {
     if (!plan.by_rows) meet(plan.team);
     const Share mine = share_of(cell.extras * p.H, thread, plan.team);
     for (int64_t i = mine.begin; i < mine.end; ++i) {

@@ -3,6 +3,10 @@
 // A block is some rows (sequences) times some neighbouring units at one step. a_x and
 // a_h come with their biases in scratch memory; everything else is read and written in
 // place through one pointer per row.
+//
+// Most cells are one function forward and one backward. Some need more: layer norm, whose
+// units wait for a mean over the row, runs in three phases; a projection, and a GRU that
+// resets before the product, have a second product within the step.
 #pragma once
 
 #include "throughtime.h"
@@ -10,25 +14,47 @@
 
 namespace TT_ISA {
 
+// Mean and 1 / deviation of a row, once known.
+template <class T>
+struct RowNorm {
+  T mean, rate;
+};
+
+// Number, mean and sum of squared distances from it, of a part of a row.
+struct Moments {
+  double count, mean, squares;
+};
+
+// Sums over a part of a row, for the gradient of layer norm.
+template <class T>
+struct RowSums {
+  T x[2], h[2], c[2];
+};
+
 template <class T>
 struct ForwardBlock {
   int64_t rows, unit, H;
   int units;
-  const T *ax, *ah;   // [row][gate][unit]
-  int64_t row, gate;  // distances in ax and ah
+  T *ax, *ah;                    // [row][gate][unit]
+  int64_t ax_row, ah_row, gate;  // distances in them
+  const T* const* h_in;          // the old h as it enters the products
   const T* const* h_old;
   const T* const* c_old;
   T* const* h;
   T* const* c;
+  T* const* mid;    // what enters the second product
   T* const* saved;  // null: nothing is kept
   const T* extra;
   T leak, alpha;
+  const RowNorm<T>*x_norm, *h_norm, *c_norm;  // by row
+  Moments* moments;                           // by row: the parts of this block join
 };
 
 template <class T>
 struct BackwardBlock {
   int64_t rows, unit, H;
   int units;
+  const T* const* h_in;
   const T* const* h_old;
   const T* const* c_old;
   const T* const* saved;
@@ -36,9 +62,14 @@ struct BackwardBlock {
   int64_t row;    // distance of rows in dh
   T* const* dc;   // in: gradient of the new c; out: of c_old
   T* const* dz;   // out: gradients of the pre-activations, by slot
+  T* const* mid;  // out: what entered the second product
+  const T* const* mask;  // of h_in; null
   const T* extra;
   T* grad_extra;  // (parameters, H), added to
   T leak, alpha;
+  int64_t unit_count;   // of the whole row
+  RowSums<T>* sums;     // by row: of the phase before, and the parts of this one
+  RowSums<T>* parts;
 };
 
 template <class T>
@@ -46,18 +77,23 @@ using Forward = void (*)(const ForwardBlock<T>&);
 template <class T>
 using Backward = void (*)(const BackwardBlock<T>&);
 
-// What a cell looks like to the time loops. Slots are what is saved per unit, and in the
-// backward pass the gradients in their place. The products read `gates` neighbouring
-// slots; order[k] is the gate of torch's weights that the k-th of them belongs to.
+enum class Second { none, projection, reset };
+
+// What a cell looks like to the time loops. Slots are what is saved per unit; in the
+// backward pass, `dz_slots` of them are gradients. `gates` is G of the weights. The products with W_ih and W_hh read
+// `x_gates` and `h_gates` neighbouring slots; order[k] is the gate of torch's weights that
+// the k-th of them belongs to.
 template <class T>
 struct CellRules {
-  int gates, slots;
+  int gates, x_gates, h_gates, slots, dz_slots;
   int x_slot, h_slot;
   int x_order[4], h_order[4];
+  int together;      // gates that a block of units counts as
   int extras;        // parameter vectors of H numbers in `extra`
-  bool has_c, has_direct;
-  Forward<T> forward;
-  Backward<T> backward;
+  bool has_c, has_direct, norm;
+  Second second;
+  Forward<T> forward[3];  // phases
+  Backward<T> backward[3];
 };
 
 // ---- simple and leaky cells: h = (1 - leak) h_old + leak phi(a_x + a_h)
@@ -100,7 +136,7 @@ void elman_forward(const ForwardBlock<T>& b) {
     for (int u = 0; u < b.units; u += lanes<T>) {
       const int n = b.units - u;
       const int64_t at = b.unit + u;
-      const vec<T> z = load(b.ax + r * b.row + u) + load(b.ah + r * b.row + u);
+      const vec<T> z = load(b.ax + r * b.ax_row + u) + load(b.ah + r * b.ah_row + u);
       const vec<T> y = Phi<T, A>::value(z, b.alpha);
       if (b.saved) store_far(b.saved[r] + at, Phi<T, A>::kept(z, y), n);
       vec<T> h = y;
@@ -136,8 +172,8 @@ void lstm_forward(const ForwardBlock<T>& b) {
     for (int u = 0; u < b.units; u += lanes<T>) {
       const int n = b.units - u;
       const int64_t at = b.unit + u;
-      const T* ax = b.ax + r * b.row + u;
-      const T* ah = b.ah + r * b.row + u;
+      const T* ax = b.ax + r * b.ax_row + u;
+      const T* ah = b.ah + r * b.ah_row + u;
       const vec<T> c_old = load_some(b.c_old[r] + at, n);
       vec<T> i = load(ax) + load(ah);
       vec<T> f = load(ax + b.gate) + load(ah + b.gate);
@@ -197,6 +233,7 @@ void lstm_backward(const BackwardBlock<T>& b) {
       store_some(d + 2 * b.H, dg, n);
       store_some(d + 3 * b.H, d_o, n);
       store_some(b.dc[r] + at, dc_old, n);
+      if (b.mid) store_some(b.mid[r] + at, o * y, n);
     }
 }
 
@@ -209,8 +246,8 @@ void gru_forward(const ForwardBlock<T>& b) {
     for (int u = 0; u < b.units; u += lanes<T>) {
       const int k = b.units - u;
       const int64_t at = b.unit + u;
-      const T* ax = b.ax + q * b.row + u;
-      const T* ah = b.ah + q * b.row + u;
+      const T* ax = b.ax + q * b.ax_row + u;
+      const T* ah = b.ah + q * b.ah_row + u;
       const vec<T> r = sigmoid<T>(load(ax) + load(ah));
       const vec<T> z = sigmoid<T>(load(ax + b.gate) + load(ah + b.gate));
       const vec<T> m = load(ah + 2 * b.gate);
@@ -248,38 +285,78 @@ void gru_backward(const BackwardBlock<T>& b) {
     }
 }
 
+// ---- GRU with the reset before the product: two products, of h_old with r and z, then
+// of m = r h_old; slots n r z
+
 template <class T>
-bool rules_of(const tt_problem& p, CellRules<T>& rules) {
-  switch (p.cell) {
-    case TT_LSTM:
-      rules = {4, 4, 0, 0, {0, 1, 2, 3}, {0, 1, 2, 3}, p.peephole ? 3 : 0, true, false,
-               p.peephole ? lstm_forward<T, true> : lstm_forward<T, false>,
-               p.peephole ? lstm_backward<T, true> : lstm_backward<T, false>};
-      return true;
-    case TT_GRU:
-      rules = {3, 4, 0, 1, {2, 0, 1, 0}, {0, 1, 2, 0}, 0, false, true, gru_forward<T>,
-               gru_backward<T>};
-      return true;
-    case TT_ELMAN:
-      rules = {1, 1, 0, 0, {0}, {0}, p.extra ? 1 : 0, false, p.leak != 1, nullptr, nullptr};
-      switch (p.activation) {
-#define TT_PHI(A)                          \
-  case A:                                  \
-    rules.forward = elman_forward<T, A>;   \
-    rules.backward = elman_backward<T, A>; \
-    return true;
-        TT_PHI(TT_IDENTITY)
-        TT_PHI(TT_SIGMOID)
-        TT_PHI(TT_TANH)
-        TT_PHI(TT_RELU)
-        TT_PHI(TT_GELU)
-        TT_PHI(TT_SOFTPLUS)
-        TT_PHI(TT_ELU)
-        TT_PHI(TT_LEAKY_RELU)
-#undef TT_PHI
+void gru_before_gates(const ForwardBlock<T>& b) {
+  for (int64_t q = 0; q < b.rows; ++q)
+    for (int u = 0; u < b.units; u += lanes<T>) {
+      const int k = b.units - u;
+      const int64_t at = b.unit + u;
+      const T* ax = b.ax + q * b.ax_row + u;
+      const T* ah = b.ah + q * b.ah_row + u;
+      const vec<T> r = sigmoid<T>(load(ax) + load(ah));
+      const vec<T> z = sigmoid<T>(load(ax + b.gate) + load(ah + b.gate));
+      store_some(b.mid[q] + at, r * load_some(b.h_in[q] + at, k), k);
+      store_some(b.mid[q] + b.H + at, z, k);
+      if (b.saved) store_far(b.saved[q] + b.H + at, r, k);
+    }
+}
+
+template <class T>
+void gru_before_state(const ForwardBlock<T>& b) {
+  for (int64_t q = 0; q < b.rows; ++q)
+    for (int u = 0; u < b.units; u += lanes<T>) {
+      const int k = b.units - u;
+      const int64_t at = b.unit + u;
+      const vec<T> n =
+          tanh<T>(load(b.ax + q * b.ax_row + 2 * b.gate + u) + load(b.ah + q * b.ah_row + u));
+      const vec<T> z = load_some(b.mid[q] + b.H + at, k);
+      const vec<T> h_old = load_some(b.h_old[q] + at, k);
+      store_some(b.h[q] + at, (T(1) - z) * n + z * h_old, k);
+      if (b.saved) {
+        store_far(b.saved[q] + at, n, k);
+        store_far(b.saved[q] + 2 * b.H + at, z, k);
       }
-  }
-  return false;
+    }
+}
+
+// Up to what the second product takes back.
+template <class T>
+void gru_before_state_backward(const BackwardBlock<T>& b) {
+  for (int64_t q = 0; q < b.rows; ++q)
+    for (int u = 0; u < b.units; u += lanes<T>) {
+      const int k = b.units - u;
+      const int64_t at = b.unit + u;
+      const T* s = b.saved[q] + at;
+      const vec<T> n = load_some(s, k), r = load_some(s + b.H, k);
+      const vec<T> z = load_some(s + 2 * b.H, k);
+      const vec<T> h_old = load_some(b.h_old[q] + at, k);
+      const vec<T> dh = load(b.dh + q * b.row + u);
+      T* d = b.dz[q] + at;
+      store_some(d, dh * (T(1) - z) * (T(1) - n * n), k);
+      store_some(d + 2 * b.H, dh * (h_old - n) * z * (T(1) - z), k);
+      store_some(b.mid[q] + at, r * load_some(b.h_in[q] + at, k), k);
+      store(b.dh + q * b.row + u, dh * z);
+    }
+}
+
+// dh holds the gradient of m.
+template <class T>
+void gru_before_gates_backward(const BackwardBlock<T>& b) {
+  for (int64_t q = 0; q < b.rows; ++q)
+    for (int u = 0; u < b.units; u += lanes<T>) {
+      const int k = b.units - u;
+      const int64_t at = b.unit + u;
+      const vec<T> r = load_some(b.saved[q] + b.H + at, k);
+      const vec<T> dm = load(b.dh + q * b.row + u);
+      store_some(b.dz[q] + b.H + at,
+                 dm * load_some(b.h_in[q] + at, k) * r * (T(1) - r), k);
+      vec<T> direct = dm * r;
+      if (b.mask) direct *= load_some(b.mask[q] + at, k);
+      store(b.dh + q * b.row + u, direct);
+    }
 }
 
 }  // namespace TT_ISA

@@ -12,9 +12,8 @@ int run(const tt_problem& p) {
   thread_local Arena arena;
   CellRules<T> rules{};
   if (!rules_of<T>(p, rules)) return 1;
-  const int64_t vectors = (p.H + lanes<T> - 1) / lanes<T>;
   try {
-    const int team = available(threads_for(p, rules.gates, vectors));
+    const int team = available(threads_for<T>(p, rules.h_gates));
     if (!Run<T>(p, rules, team).run(arena)) Run<T>(p, rules, 1).run(arena);
   } catch (const std::bad_alloc&) {
     return 2;

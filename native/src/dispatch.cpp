@@ -80,7 +80,13 @@ const char* tt_instruction_sets(void) {
   return names;
 }
 
-int tt_slots(int cell) { return cell == TT_ELMAN ? 1 : 4; }
+int tt_slots(int cell, int64_t H) {
+  if (cell == TT_ELMAN) return 1;
+  if (cell == TT_GRU_RESET_BEFORE) return 3;
+  // Gates, a_x and a_h normalised, c normalised, and three numbers of the row.
+  if (cell == TT_LSTM_LAYER_NORM) return 13 + int((3 + H - 1) / H);
+  return 4;
+}
 
 int tt_forward(const tt_problem* problem, const char* instruction_set) {
   const Version* v = find(instruction_set);

@@ -3,8 +3,8 @@
 // unit of h.
 #pragma once
 
-#include "cells.h"
 #include "plan.h"
+#include "rules.h"
 #include "team.h"
 
 namespace TT_ISA {
@@ -13,14 +13,25 @@ namespace TT_ISA {
 template <class T>
 struct Rows {
   const T **x, **a, **h_old, **c_old;
-  T **h, **c, **saved;
+  T **h, **c, **mid, **saved;
+};
+
+// Of layer norm: what each thread knows of every row, and what they all know then.
+template <class T>
+struct ForwardNorms {
+  Moments *x, *h, *c;  // [thread][row], shared
+  RowNorm<T> *x_norm, *h_norm, *c_norm;
 };
 
 template <class T>
 class ForwardRun {
  public:
   ForwardRun(const tt_problem& problem, const CellRules<T>& cell, int threads)
-      : p(problem), cell(cell), plan(problem, cell.gates, cell.gates, threads) {}
+      : p(problem),
+        cell(cell),
+        plan(problem, cell.h_gates, threads),
+        units(problem.H, cell.together, threads),
+        outputs(problem.P, 1, threads) {}
 
   // False, with nothing done, where the threads are not to be had.
   bool run(Arena& arena) {
@@ -30,13 +41,7 @@ class ForwardRun {
 
   // Takes the memory that every `go` uses; the arena must stay as it is until the last.
   void prepare(Arena& arena) {
-    const int64_t block = std::max(kPanelVectors, cell.gates) * lanes<T>;
-    const int64_t units = plan.units(plan.team - 1).end - plan.units(plan.team - 1).begin;
-    const int64_t columns = (units + 1) * cell.gates * lanes<T>;
     own.resize(size_t(plan.team));
-    size_t bytes = Arena::bytes_of<T>((p.I + 1) * plan.columns) +
-                   Arena::bytes_of<T>((p.H + 1) * plan.columns) +
-                   (p.mask ? 4 * Arena::bytes_of<T>(p.B * p.H) : 0);
     for (int i = 0; i < plan.team; ++i) {
       Own& o = own[size_t(i)];
       o.thread = i;
@@ -44,23 +49,12 @@ class ForwardRun {
       o.chunks = chunks_of(*o.order, 256);
       o.most_rows = o.order->size();
       for (const Chunk& c : o.chunks) o.most_rows = std::max(o.most_rows, c.rows);
-      bytes += Arena::bytes_of<T>(o.most_rows * columns) +
-               Arena::bytes_of<T>(o.order->size() * block) +
-               7 * Arena::bytes_of<T*>(o.most_rows);
     }
-    arena.reserve(bytes);
-    w_ih = arena.take<T>((p.I + 1) * plan.columns);
-    w_hh = arena.take<T>((p.H + 1) * plan.columns);
-    if (p.mask)
-      for (T*& part : masked) part = arena.take<T>(p.B * p.H);
-    for (Own& o : own) {
-      o.ax = arena.take<T>(o.most_rows * columns);
-      o.ah = arena.take<T>(o.order->size() * block);
-      for (const T*** list : {&o.rows.x, &o.rows.a, &o.rows.h_old, &o.rows.c_old})
-        *list = arena.take<const T*>(o.most_rows);
-      for (T*** list : {&o.rows.h, &o.rows.c, &o.rows.saved})
-        *list = arena.take<T*>(o.most_rows);
-    }
+    // The same requests twice: once to count, once to take.
+    Request count;
+    request(count);
+    arena.reserve(count.bytes);
+    request(arena);
   }
 
   // All steps of the problem as it is now; without `pack` with the weights packed before.
@@ -74,15 +68,17 @@ class ForwardRun {
     const Order* order;
     std::vector<Chunk> chunks;
     int64_t most_rows;
-    T *ax, *ah;
+    T *ax, *ah, *mid;
     Rows<T> rows;
+    ForwardNorms<T> norms;
   };
 
   const tt_problem& p;
   const CellRules<T>& cell;
   Plan<T> plan;
-  std::vector<Own> own;                // by thread
-  T *w_ih = nullptr, *w_hh = nullptr;  // panels of all blocks
+  Blocks<T> units, outputs;  // of c, and of h where it is projected
+  std::vector<Own> own;      // by thread
+  T *w_ih = nullptr, *w_hh = nullptr, *w_second = nullptr;  // panels of all blocks
   T* masked[4] = {};  // h of even and of odd steps, state and initial, times the mask
 
   static const T* at(const void* base, int64_t row, int64_t width) {
@@ -92,12 +88,77 @@ class ForwardRun {
     return static_cast<T*>(base) + row * width;
   }
 
+  bool projected() const { return cell.second == Second::projection; }
+  const Blocks<T>& second_blocks() const { return projected() ? outputs : units; }
+  int64_t field_size(int field) const { return field ? p.H : p.P; }
+  // Of the second product's input, and what a reset before the product keeps beside it.
+  int64_t mid_width() const {
+    return cell.second == Second::none ? 0 : projected() ? p.H : 2 * p.H;
+  }
+  // Of `units` that a thread runs, and that come before them.
+  int64_t own_columns(const Own& o) const {
+    const Share share = plan.share(units, o.thread);
+    return (share.end - share.begin) * lanes<T>;
+  }
+  int64_t first_column(const Own& o) const {
+    return plan.share(units, o.thread).begin * lanes<T>;
+  }
+
+  template <class Memory>
+  void request(Memory& memory) {
+    const int64_t block = std::max(kPanelVectors, 2 * cell.x_gates) * lanes<T>;
+    w_ih = memory.template take<T>((p.I + 1) * cell.x_gates * units.columns);
+    w_hh = memory.template take<T>((p.P + 1) * cell.h_gates * units.columns);
+    if (cell.second != Second::none)
+      w_second = memory.template take<T>((p.H + 1) * second_blocks().columns);
+    if (p.mask)
+      for (T*& part : masked) part = memory.template take<T>(p.B * p.P);
+    for (Own& o : own) {
+      const int64_t size = o.order->size(), columns = own_columns(o);
+      o.ax = memory.template take<T>(o.most_rows * cell.x_gates * columns);
+      o.ah = memory.template take<T>(
+          size * std::max(block, cell.norm ? cell.h_gates * columns : 0));
+      for (const T*** list : {&o.rows.x, &o.rows.a, &o.rows.h_old, &o.rows.c_old})
+        *list = memory.template take<const T*>(o.most_rows);
+      for (T*** list : {&o.rows.h, &o.rows.c, &o.rows.mid, &o.rows.saved})
+        *list = memory.template take<T*>(o.most_rows);
+      const bool shares = &o != &own[0] && !plan.by_rows;  // what its company has
+      o.mid = shares ? own[0].mid : memory.template take<T>(size * mid_width());
+      if (!cell.norm) continue;
+      ForwardNorms<T>& n = o.norms;
+      if (shares) {
+        n = own[0].norms;
+      } else {
+        n.x = memory.template take<Moments>(plan.company() * o.most_rows);
+        n.h = memory.template take<Moments>(plan.company() * size);
+        n.c = memory.template take<Moments>(plan.company() * size);
+      }
+      n.x_norm = memory.template take<RowNorm<T>>(o.most_rows);
+      n.h_norm = memory.template take<RowNorm<T>>(size);
+      n.c_norm = memory.template take<RowNorm<T>>(size);
+    }
+  }
+
   void work(Own& o, bool fresh) {
-    if (fresh)
-      plan.packs(o.thread, [&](const UnitBlock& b) {
-        pack(b, p.weight_ih, p.bias_ih, p.I, w_ih + (p.I + 1) * b.before);
-        pack(b, p.weight_hh, p.bias_hh, p.H, w_hh + (p.H + 1) * b.before);
+    if (fresh) {
+      const void* bias_ih = cell.norm ? nullptr : p.bias_ih;
+      const void* bias_hh = cell.norm ? nullptr : p.bias_hh;
+      plan.packs(units, o.thread, [&](const UnitBlock& b) {
+        pack(b, cell.x_gates, p.weight_ih, bias_ih, p.I, p.H,
+             w_ih + (p.I + 1) * cell.x_gates * b.before);
+        pack(b, cell.h_gates, p.weight_hh, bias_hh, p.P, p.H,
+             w_hh + (p.P + 1) * cell.h_gates * b.before);
       });
+      if (cell.second != Second::none)
+        plan.packs(second_blocks(), o.thread, [&](const UnitBlock& b) {
+          T* to = w_second + (p.H + 1) * b.before;
+          if (projected())
+            pack(b, 1, p.weight_hr, nullptr, p.H, p.P, to);
+          else  // the gate after those of the first product
+            pack(b, 1, at(p.weight_hh, cell.h_gates * p.H, p.H),
+                 bias_hh ? at(bias_hh, cell.h_gates, p.H) : nullptr, p.H, p.H, to);
+        });
+    }
     if (p.mask) {
       mask_rows(p.state[0], masked[2], o.thread);
       if (p.initial[0]) mask_rows(p.initial[0], masked[3], o.thread);
@@ -116,15 +177,16 @@ class ForwardRun {
   }
 
   // Per block a panel for each four vectors: the bias, then the columns for every k.
-  void pack(const UnitBlock& b, const void* weight, const void* bias, int64_t K,
-            T* out) const {
-    for (int first = 0; first < cell.gates * b.vectors; first += kPanelVectors) {
-      const int n = std::min(kPanelVectors, cell.gates * b.vectors - first);
+  // `size`: rows of the weight per gate.
+  void pack(const UnitBlock& b, int gates, const void* weight, const void* bias, int64_t K,
+            int64_t size, T* out) const {
+    for (int first = 0; first < gates * b.vectors; first += kPanelVectors) {
+      const int n = std::min(kPanelVectors, gates * b.vectors - first);
       const int64_t columns = n * lanes<T>;
       const auto row_of = [&](int64_t j) -> int64_t {
         const int64_t vector = first + j / lanes<T>;
         const int64_t unit = vector % b.vectors * lanes<T> + j % lanes<T>;
-        return unit < b.units ? vector / b.vectors * p.H + b.unit + unit : -1;
+        return unit < b.units ? vector / b.vectors * size + b.unit + unit : -1;
       };
       for (int64_t j = 0; j < columns; ++j)
         out[j] = bias && row_of(j) >= 0 ? static_cast<const T*>(bias)[row_of(j)] : T(0);
@@ -134,9 +196,9 @@ class ForwardRun {
   }
 
   // a[rows] times all panels of one block.
-  void product(const UnitBlock& b, const T* const* a, int64_t rows, int64_t K,
+  void product(const UnitBlock& b, int gates, const T* const* a, int64_t rows, int64_t K,
                const T* panel, T* out) const {
-    const int all = cell.gates * b.vectors;
+    const int all = gates * b.vectors;
     for (int first = 0; first < all; first += kPanelVectors) {
       const int n = std::min(kPanelVectors, all - first);
       panel_product(a, rows, 1, K, panel, panel + n * lanes<T>, n, out + first * lanes<T>,
@@ -145,21 +207,47 @@ class ForwardRun {
     }
   }
 
+  T* ax_of(const Own& o, const Chunk& chunk, const UnitBlock& b) const {
+    return o.ax + chunk.rows * cell.x_gates * (b.before - first_column(o));
+  }
+
   void project(Own& o, const Chunk& chunk) const {
     int64_t row = 0;
     for (int64_t s = chunk.begin; s < chunk.end; ++s)
       for (int64_t j = 0; j < o.order->batch[size_t(s)]; ++j)
         o.rows.x[row++] = static_cast<const T*>(p.x) + o.order->time(s, j) * p.x_step +
                           o.order->sequence[size_t(j)] * p.x_batch;
-    plan.runs(o.thread, 0, [&](const UnitBlock& b) {
-      product(b, o.rows.x, chunk.rows, p.I, w_ih + (p.I + 1) * b.before,
-              o.ax + chunk.rows * (b.before - first_column(o)));
+    plan.runs(units, o.thread, 0, [&](const UnitBlock& b) {
+      product(b, cell.x_gates, o.rows.x, chunk.rows, p.I,
+              w_ih + (p.I + 1) * cell.x_gates * b.before, ax_of(o, chunk, b));
     });
+    if (!cell.norm) return;
+    Moments* mine = begin_moments(o, o.norms.x, o.most_rows, chunk.rows);
+    plan.runs(units, o.thread, 0, [&](const UnitBlock& b) {
+      const int64_t gate = b.vectors * lanes<T>;
+      const T* ax = ax_of(o, chunk, b);
+      for (int64_t r = 0; r < chunk.rows; ++r)
+        join(mine[r],
+             moments_of(ax + r * cell.x_gates * gate, cell.x_gates, gate, b.units));
+    });
+    end_moments(o, o.norms.x, o.most_rows, chunk.rows, o.norms.x_norm);
   }
 
-  // Of the blocks that a thread runs.
-  int64_t first_column(const Own& o) const {
-    return plan.by_rows ? 0 : plan.blocks[plan.bounds[size_t(o.thread)]].before;
+  // What this thread is going to know of each row: nothing yet.
+  Moments* begin_moments(const Own& o, Moments* all, int64_t stride, int64_t rows) const {
+    Moments* mine = all + plan.place(o.thread) * stride;
+    std::fill_n(mine, rows, Moments{0, 0, 0});
+    return mine;
+  }
+
+  void end_moments(const Own&, const Moments* all, int64_t stride, int64_t rows,
+                   RowNorm<T>* norms) const {
+    meet(plan.company());
+    for (int64_t r = 0; r < rows; ++r) {
+      Moments sum = all[r];
+      for (int i = 1; i < plan.company(); ++i) join(sum, all[i * stride + r]);
+      norms[r] = norm_of<T>(sum);
+    }
   }
 
   void point(Own& o, int64_t s) const {
@@ -171,69 +259,124 @@ class ForwardRun {
       const bool reset = p.reset && p.reset[grid];
       for (int field = 0; field <= int(cell.has_c); ++field) {
         const T*& old = field ? rows.c_old[j] : rows.h_old[j];
+        const int64_t size = field_size(field);
         if (reset)
-          old = at(p.initial[field], b, p.H);
+          old = at(p.initial[field], b, size);
         else if (s == 0)
-          old = at(p.state[field], b, p.H);
+          old = at(p.state[field], b, size);
         else
-          old = at(p.states[field], order.time(s - 1, j) * p.B + b, p.H);
-        (field ? rows.c[j] : rows.h[j]) = at(p.states[field], grid, p.H);
+          old = at(p.states[field], order.time(s - 1, j) * p.B + b, size);
+        (field ? rows.c[j] : rows.h[j]) = at(p.states[field], grid, size);
       }
       rows.a[j] = rows.h_old[j];
       if (p.mask)
-        rows.a[j] = reset    ? masked[3] + b * p.H
-                    : s == 0 ? masked[2] + b * p.H
-                             : masked[(s - 1) & 1] + b * p.H;
+        rows.a[j] = (reset    ? masked[3]
+                     : s == 0 ? masked[2]
+                              : masked[(s - 1) & 1]) +
+                    b * p.P;
+      rows.mid[j] = o.mid + j * mid_width();
       if (p.saved) rows.saved[j] = at(p.saved, grid, cell.slots * p.H);
     }
   }
 
   void step(Own& o, const Chunk& chunk, int64_t s, int64_t row) const {
-    const Order& order = *o.order;
-    const int64_t rows = order.batch[size_t(s)];
+    const int64_t rows = o.order->batch[size_t(s)];
     point(o, s);
-    plan.runs(o.thread, s, [&](const UnitBlock& b) {
-      const int64_t columns = int64_t(cell.gates) * b.vectors * lanes<T>;
-      const T* ax = o.ax + chunk.rows * (b.before - first_column(o));
-      product(b, o.rows.a, rows, p.H, w_hh + (p.H + 1) * b.before, o.ah);
-      cell.forward({rows, b.unit, p.H, b.units, ax + row * columns, o.ah, columns,
-                    int64_t(b.vectors) * lanes<T>, o.rows.h_old, o.rows.c_old, o.rows.h,
-                    o.rows.c, p.saved ? o.rows.saved : nullptr,
-                    static_cast<const T*>(p.extra), T(p.leak), T(p.alpha)});
-      if (p.hold[0] || p.hold[1] || p.share[0] != 0 || p.share[1] != 0 || p.added[0] ||
-          p.added[1])
-        for (int field = 0; field <= int(cell.has_c); ++field)
-          disturb(order, field, b, field ? o.rows.c_old : o.rows.h_old,
-                  field ? o.rows.c : o.rows.h, s);
-      if (p.mask)
-        for (int64_t j = 0; j < rows; ++j) {
-          const int64_t from = order.sequence[size_t(j)] * p.H + b.unit;
-          for (int u = 0; u < b.units; ++u)
-            masked[s & 1][from + u] =
-                o.rows.h[j][b.unit + u] * static_cast<const T*>(p.mask)[from + u];
-        }
+    if (cell.norm)
+      normed_step(o, chunk, s, row);
+    else
+      plan.runs(units, o.thread, s, [&](const UnitBlock& b) {
+        product(b, cell.h_gates, o.rows.a, rows, p.P,
+                w_hh + (p.P + 1) * cell.h_gates * b.before, o.ah);
+        cell.forward[0](block(o, chunk, b, rows, row, o.ah, cell.h_gates));
+        if (cell.has_c) disturb(o, 1, b, s);
+        if (cell.second == Second::none) settle(o, b, s);
+      });
+    if (cell.second == Second::none) return;
+    meet(plan.company());  // the second product needs every unit of its input
+    plan.runs(second_blocks(), o.thread, s, [&](const UnitBlock& b) {
+      const int64_t columns = b.vectors * lanes<T>;
+      product(b, 1, o.rows.mid, rows, p.H, w_second + (p.H + 1) * b.before, o.ah);
+      if (projected())
+        for (int64_t j = 0; j < rows; ++j)
+          std::copy_n(o.ah + j * columns, b.units, o.rows.h[j] + b.unit);
+      else
+        cell.forward[1](block(o, chunk, b, rows, row, o.ah, 1));
+      settle(o, b, s);
     });
   }
 
+  void normed_step(Own& o, const Chunk& chunk, int64_t s, int64_t row) const {
+    const int64_t rows = o.order->batch[size_t(s)], size = o.order->size();
+    const ForwardNorms<T>& n = o.norms;
+    const auto phase = [&](int i, Moments* moments) {
+      plan.runs(units, o.thread, s, [&](const UnitBlock& b) {
+        T* ah = o.ah + size * cell.h_gates * (b.before - first_column(o));
+        if (i == 0)
+          product(b, cell.h_gates, o.rows.a, rows, p.P,
+                  w_hh + (p.P + 1) * cell.h_gates * b.before, ah);
+        ForwardBlock<T> all = block(o, chunk, b, rows, row, ah, cell.h_gates);
+        all.x_norm = n.x_norm + row;
+        all.h_norm = n.h_norm;
+        all.c_norm = n.c_norm;
+        all.moments = moments;
+        cell.forward[i](all);
+        if (i < 2) return;
+        disturb(o, 1, b, s);
+        if (cell.second == Second::none) settle(o, b, s);
+      });
+    };
+    phase(0, begin_moments(o, n.h, size, rows));
+    end_moments(o, n.h, size, rows, n.h_norm);
+    phase(1, begin_moments(o, n.c, size, rows));
+    end_moments(o, n.c, size, rows, n.c_norm);
+    phase(2, nullptr);
+  }
+
+  ForwardBlock<T> block(const Own& o, const Chunk& chunk, const UnitBlock& b, int64_t rows,
+                        int64_t row, T* ah, int gates) const {
+    const int64_t gate = b.vectors * lanes<T>;
+    return {rows, b.unit, p.H, b.units, ax_of(o, chunk, b) + row * cell.x_gates * gate, ah,
+            cell.x_gates * gate, gates * gate, gate, o.rows.a, o.rows.h_old, o.rows.c_old,
+            projected() ? o.rows.mid : o.rows.h, o.rows.c, o.rows.mid,
+            p.saved ? o.rows.saved : nullptr, static_cast<const T*>(p.extra), T(p.leak),
+            T(p.alpha), nullptr, nullptr, nullptr, nullptr};
+  }
+
+  // The new h is there: what is done to it, and its form for the next product.
+  void settle(const Own& o, const UnitBlock& b, int64_t s) const {
+    disturb(o, 0, b, s);
+    if (!p.mask) return;
+    for (int64_t j = 0; j < o.order->batch[size_t(s)]; ++j) {
+      const int64_t from = o.order->sequence[size_t(j)] * p.P + b.unit;
+      for (int u = 0; u < b.units; ++u)
+        masked[s & 1][from + u] =
+            o.rows.h[j][b.unit + u] * static_cast<const T*>(p.mask)[from + u];
+    }
+  }
+
   // Zoneout, then what is added from outside.
-  void disturb(const Order& order, int field, const UnitBlock& b, const T* const* old, T* const* now,
-               int64_t s) const {
+  void disturb(const Own& o, int field, const UnitBlock& b, int64_t s) const {
     const uint8_t* hold = p.hold[field];
     const T share = T(p.share[field]);
     const T* added = static_cast<const T*>(p.added[field]);
-    for (int64_t j = 0; j < order.batch[size_t(s)]; ++j) {
-      const int64_t from = (order.time(s, j) * p.B + order.sequence[size_t(j)]) * p.H;
+    if (!hold && share == 0 && !added) return;
+    const T* const* before = field ? o.rows.c_old : o.rows.h_old;
+    T* const* now = field ? o.rows.c : o.rows.h;
+    for (int64_t j = 0; j < o.order->batch[size_t(s)]; ++j) {
+      const int64_t from = (o.order->time(s, j) * p.B + o.order->sequence[size_t(j)]) *
+                           field_size(field);
       for (int64_t u = b.unit; u < b.unit + b.units; ++u) {
         T value = now[j][u];
-        if (hold && hold[from + u]) value = old[j][u];
-        if (share != 0) value = share * old[j][u] + (1 - share) * value;
+        if (hold && hold[from + u]) value = before[j][u];
+        if (share != 0) value = share * before[j][u] + (1 - share) * value;
         now[j][u] = added ? value + added[from + u] : value;
       }
     }
   }
 
   void mask_rows(const void* rows, T* out, int thread) const {
-    const Share mine = share_of(p.B * p.H, thread, plan.team);
+    const Share mine = share_of(p.B * p.P, thread, plan.team);
     for (int64_t i = mine.begin; i < mine.end; ++i)
       out[i] = static_cast<const T*>(rows)[i] * static_cast<const T*>(p.mask)[i];
   }
@@ -246,12 +389,13 @@ class ForwardRun {
       const int64_t b = order.sequence[size_t(j)], n = order.length[size_t(j)];
       for (int field = 0; field <= int(cell.has_c); ++field) {
         if (!p.final[field]) continue;
-        const T* last = n ? at(p.states[field], order.time(n - 1, j) * p.B + b, p.H)
-                          : at(p.state[field], b, p.H);
-        std::copy(last, last + p.H, at(p.final[field], b, p.H));
+        const int64_t size = field_size(field);
+        const T* last = n ? at(p.states[field], order.time(n - 1, j) * p.B + b, size)
+                          : at(p.state[field], b, size);
+        std::copy(last, last + size, at(p.final[field], b, size));
       }
       for (int64_t t = n; t < p.T; ++t)
-        std::fill_n(at(p.states[0], t * p.B + b, p.H), p.H, T(0));
+        std::fill_n(at(p.states[0], t * p.B + b, p.P), p.P, T(0));
     }
     settle_stores();
   }

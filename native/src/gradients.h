@@ -6,8 +6,8 @@
 // rounding errors small.
 #pragma once
 
-#include "cells.h"
 #include "plan.h"
+#include "rules.h"
 #include "team.h"
 
 namespace TT_ISA {
@@ -24,21 +24,36 @@ const T* old_state(const tt_problem& p, const Order& order, int field, int64_t s
     base = p.state[field];
   else
     row = order.time(s - 1, j) * p.B + b;
-  return static_cast<const T*>(base) + row * p.H;
+  return static_cast<const T*>(base) + row * (field ? p.H : p.P);
 }
+
+// One product dW = dzᵀ a, over `gates` blocks of `units` columns of dz.
+struct Side {
+  enum Rows { x, hidden, mid } rows;  // what a is
+  int64_t features, units;
+  int gates, slot;       // the gradients are neighbouring slots of dz
+  bool projected;        // or the gradient of h instead
+  const int* order;      // the gate of the weight that each belongs to
+  void *grad, *grad_bias;
+};
+
+// What the backward pass leaves behind for the rows of a chunk, [row][...].
+template <class T>
+struct ChunkRows {
+  T *dz, *dh, *mid;
+};
 
 template <class T>
 class WeightGradients {
  public:
-  // One of the two products: dW_ih from x, dW_hh from the old h.
-  struct Side {
+  struct OwnSide {
     T *sum, *bias, *dz;  // [panel][feature][column], [column], [panel][row][column]
+    Share share;         // vectors of units
   };
   struct Own {
-    Side x, h;
+    OwnSide sides[3];
     const T** rows;
     T *w_ih, *dx;
-    Share share;
   };
 
   WeightGradients(const tt_problem& p, const CellRules<T>& cell, const Order& order,
@@ -46,86 +61,82 @@ class WeightGradients {
       : p(p), cell(cell), order(order), team(team), most_rows(most_rows) {
     // With fewer vectors of x than threads, threads split the rows of dx instead.
     split_rows = input_vectors() < team;
+    // Where layer norm stands between, biases are not those of the products.
+    void* bias_ih = cell.norm ? nullptr : p.grad_bias_ih;
+    void* bias_hh = cell.norm ? nullptr : p.grad_bias_hh;
+    sides.push_back({Side::x, p.I, p.H, cell.x_gates, cell.x_slot, false, cell.x_order,
+                     p.grad_weight_ih, bias_ih});
+    sides.push_back({Side::hidden, p.P, p.H, cell.h_gates, cell.h_slot, false, cell.h_order,
+                     p.grad_weight_hh, bias_hh});
+    if (cell.second == Second::projection)
+      sides.push_back({Side::mid, p.H, p.P, 1, 0, true, kFirst, p.grad_weight_hr, nullptr});
+    if (cell.second == Second::reset)  // the gate after those of the first product
+      sides.push_back({Side::mid, p.H, p.H, 1, cell.x_slot, false, &cell.x_order[0],
+                       p.grad_weight_hh, bias_hh});
   }
 
-  size_t shared_bytes() const {
-    return Arena::bytes_of<T>(most_rows * p.I) + Arena::bytes_of<T>(most_rows * p.H);
+  template <class Memory>
+  void take_shared(Memory& memory) {
+    for (size_t i = 0; i < sides.size(); ++i)
+      packed[i] = memory.template take<T>(most_rows * sides[i].features);
   }
 
-  void take_shared(Arena& arena) {
-    x_packed = arena.take<T>(most_rows * p.I);
-    h_packed = arena.take<T>(most_rows * p.H);
-  }
-
-  size_t own_bytes(Share share) const {
-    const int64_t columns = columns_of(share);
-    return Arena::bytes_of<T>(columns * p.I) + Arena::bytes_of<T>(columns * p.H) +
-           2 * Arena::bytes_of<T>(columns) + 2 * Arena::bytes_of<T>(columns * most_rows) +
-           Arena::bytes_of<T*>(most_rows) + Arena::bytes_of<T>(input_panel_size()) +
-           Arena::bytes_of<T>(most_rows * kPanelVectors * lanes<T>);
-  }
-
-  Own take_own(Arena& arena, Share share) const {
-    const int64_t columns = columns_of(share);
+  // `share`: of a thread, for so many vectors of units.
+  template <class Memory, class ShareOf>
+  Own take_own(Memory& memory, ShareOf share) const {
     Own o{};
-    o.share = share;
-    o.x.sum = arena.take<T>(columns * p.I);
-    o.h.sum = arena.take<T>(columns * p.H);
-    o.x.bias = arena.take<T>(columns);
-    o.h.bias = arena.take<T>(columns);
-    o.x.dz = arena.take<T>(columns * most_rows);
-    o.h.dz = arena.take<T>(columns * most_rows);
-    o.rows = arena.take<const T*>(most_rows);
-    o.w_ih = arena.take<T>(input_panel_size());
-    o.dx = arena.take<T>(most_rows * kPanelVectors * lanes<T>);
+    for (size_t i = 0; i < sides.size(); ++i) {
+      OwnSide& side = o.sides[i];
+      side.share = share((sides[i].units + lanes<T> - 1) / lanes<T>);
+      const int64_t columns = vectors(i, o) * lanes<T>;
+      side.sum = memory.template take<T>(columns * sides[i].features);
+      side.bias = memory.template take<T>(columns);
+      side.dz = same(i) ? o.sides[0].dz : memory.template take<T>(columns * most_rows);
+    }
+    o.rows = memory.template take<const T*>(most_rows);
+    o.w_ih = memory.template take<T>(input_panel_size());
+    o.dx = memory.template take<T>(most_rows * kPanelVectors * lanes<T>);
     return o;
   }
 
   void begin(Own& o, int thread) const {
-    const int64_t columns = columns_of(o.share);
-    if (order.steps() == 0) {  // no chunk will come
-      std::fill_n(o.x.sum, columns * p.I, T(0));
-      std::fill_n(o.h.sum, columns * p.H, T(0));
+    for (size_t i = 0; i < sides.size(); ++i) {
+      const int64_t columns = vectors(i, o) * lanes<T>;
+      if (order.steps() == 0)  // no chunk will come
+        std::fill_n(o.sides[i].sum, columns * sides[i].features, T(0));
+      std::fill_n(o.sides[i].bias, columns, T(0));
     }
-    std::fill_n(o.x.bias, columns, T(0));
-    std::fill_n(o.h.bias, columns, T(0));
     if (p.grad_x) pack_input_weights(o, thread);
   }
 
   // Adds what the rows of a chunk contribute, to nothing if it is the first one. All
   // threads call it, after a meeting.
-  void add(Own& o, const Chunk& chunk, const T* dz, int thread, bool first) const {
-    const bool same = cell.x_slot == cell.h_slot;
-    pack_dz(o, o.h, cell.h_slot, chunk.rows, dz);
-    if (!same) pack_dz(o, o.x, cell.x_slot, chunk.rows, dz);
-    point(o, chunk, false);
-    pack_features(o.rows, chunk.rows, p.I, x_packed, thread);
-    point(o, chunk, true);
-    pack_features(o.rows, chunk.rows, p.H, h_packed, thread);
-    if (p.mask) mask_features(chunk, thread);
-    if (p.grad_x) input_gradient(o, chunk, dz, thread);
+  void add(Own& o, const Chunk& chunk, const ChunkRows<T>& made, int thread,
+           bool first) const {
+    for (size_t i = 0; i < sides.size(); ++i) {
+      if (!same(i)) pack_dz(i, o, chunk.rows, made);
+      point(i, o, chunk, made);
+      pack_features(i, o.rows, chunk.rows, thread);
+      if (p.mask && sides[i].rows == Side::hidden) mask_features(i, chunk, thread);
+    }
+    if (p.grad_x) input_gradient(o, chunk, made.dz, thread);
     meet(team);
-    product(o, x_packed, same ? o.h.dz : o.x.dz, chunk.rows, p.I, o.x.sum, first);
-    product(o, h_packed, o.h.dz, chunk.rows, p.H, o.h.sum, first);
+    for (size_t i = 0; i < sides.size(); ++i) product(i, o, chunk.rows, first);
     meet(team);
   }
 
   // Writes the gradients of the columns of `owns`, which are several where each thread
   // has a sum of its own sequences: then every thread adds up its part of the panels.
   void finish(const std::vector<Own*>& owns, int thread) const {
-    const bool same = cell.x_slot == cell.h_slot;
-    std::vector<const T*> sums[4];
-    for (const Own* o : owns) {
-      sums[0].push_back(o->x.sum);
-      sums[1].push_back(o->h.sum);
-      sums[2].push_back(same ? o->h.bias : o->x.bias);
-      sums[3].push_back(o->h.bias);
+    for (size_t i = 0; i < sides.size(); ++i) {
+      std::vector<const T*> sums, biases;
+      for (const Own* o : owns) {
+        sums.push_back(o->sides[i].sum);
+        biases.push_back(o->sides[same(i) ? 0 : i].bias);
+      }
+      unpack(i, *owns[0], sums, sides[i].features, sides[i].grad, thread);
+      unpack(i, *owns[0], biases, 1, sides[i].grad_bias, thread);
     }
-    const Own& o = *owns[0];
-    unpack(o, sums[0], p.I, cell.x_order, p.grad_weight_ih, thread);
-    unpack(o, sums[1], p.H, cell.h_order, p.grad_weight_hh, thread);
-    unpack(o, sums[2], 1, cell.x_order, p.grad_bias_ih, thread);
-    unpack(o, sums[3], 1, cell.h_order, p.grad_bias_hh, thread);
   }
 
  private:
@@ -135,19 +146,22 @@ class WeightGradients {
   int team;
   int64_t most_rows;
   bool split_rows;
-  T *x_packed = nullptr, *h_packed = nullptr;
+  std::vector<Side> sides;
+  T* packed[3] = {};  // features of each side
 
   static constexpr int64_t height = max_rows(kPanelVectors);
+  static constexpr int kFirst[1] = {0};
 
+  // W_hh takes the gradients that W_ih takes.
+  bool same(size_t i) const {
+    return i == 1 && cell.x_slot == cell.h_slot && cell.x_gates == cell.h_gates;
+  }
   int64_t input_vectors() const { return (p.I + lanes<T> - 1) / lanes<T>; }
   int64_t input_panel_size() const {
-    return p.grad_x ? cell.gates * p.H * (input_vectors() + 1) * lanes<T> : 0;
+    return p.grad_x ? cell.x_gates * p.H * (input_vectors() + 1) * lanes<T> : 0;
   }
-  int64_t vectors(const Own& o) const {
-    return cell.gates * (o.share.end - o.share.begin);
-  }
-  int64_t columns_of(Share share) const {
-    return cell.gates * (share.end - share.begin) * lanes<T>;
+  int64_t vectors(size_t i, const Own& o) const {
+    return sides[i].gates * (o.sides[i].share.end - o.sides[i].share.begin);
   }
 
   template <class Do>
@@ -156,74 +170,87 @@ class WeightGradients {
       work(v, int(std::min<int64_t>(kPanelVectors, end - v)));
   }
 
-  // Vector `v` of a thread's columns: its gate's slot and its first unit.
-  void place(const Own& o, int64_t v, int64_t& gate, int64_t& unit, int& count) const {
-    const int64_t per_gate = o.share.end - o.share.begin;
+  // Vector `v` of a thread's columns: its gate and its first unit.
+  void place(size_t i, const Own& o, int64_t v, int64_t& gate, int64_t& unit,
+             int& count) const {
+    const Share& share = o.sides[i].share;
+    const int64_t per_gate = share.end - share.begin;
     gate = v / per_gate;
-    unit = (o.share.begin + v % per_gate) * lanes<T>;
-    count = int(std::min<int64_t>(lanes<T>, p.H - unit));
+    unit = (share.begin + v % per_gate) * lanes<T>;
+    count = int(std::min<int64_t>(lanes<T>, sides[i].units - unit));
   }
 
-  void pack_dz(Own& o, Side& side, int slot, int64_t rows, const T* dz) const {
-    T* out = side.dz;
-    panels(0, vectors(o), [&](int64_t first, int n) {
-      for (int i = 0; i < n; ++i) {
+  void pack_dz(size_t i, Own& o, int64_t rows, const ChunkRows<T>& made) const {
+    const Side& side = sides[i];
+    const T* dz = side.projected ? made.dh : made.dz + side.slot * p.H;
+    const int64_t width = side.projected ? p.P : cell.dz_slots * p.H;
+    T* out = o.sides[i].dz;
+    panels(0, vectors(i, o), [&](int64_t first, int n) {
+      for (int k = 0; k < n; ++k) {
         int64_t gate, unit;
         int count;
-        place(o, first + i, gate, unit, count);
-        const T* from = dz + (slot + gate) * p.H + unit;
+        place(i, o, first + k, gate, unit, count);
+        const T* from = dz + gate * side.units + unit;
         vec<T> sum = {};
         for (int64_t r = 0; r < rows; ++r) {
-          const vec<T> d = load_some(from + r * cell.slots * p.H, count);
+          const vec<T> d = load_some(from + r * width, count);
           sum += d;
-          store(out + (r * n + i) * lanes<T>, d);
+          store(out + (r * n + k) * lanes<T>, d);
         }
-        T* bias = side.bias + (first + i) * lanes<T>;
+        T* bias = o.sides[i].bias + (first + k) * lanes<T>;
         store(bias, load(bias) + sum);
       }
       out += rows * n * lanes<T>;
     });
   }
 
-  // Where the rows of x, or of the old h, of a chunk stand.
-  void point(Own& o, const Chunk& chunk, bool hidden) const {
+  // Where the rows of a chunk stand.
+  void point(size_t i, Own& o, const Chunk& chunk, const ChunkRows<T>& made) const {
     int64_t row = 0;
     for (int64_t s = chunk.begin; s < chunk.end; ++s)
-      for (int64_t j = 0; j < order.batch[size_t(s)]; ++j)
-        o.rows[row++] = hidden ? old_state<T>(p, order, 0, s, j)
-                               : static_cast<const T*>(p.x) +
-                                     order.time(s, j) * p.x_step +
-                                     order.sequence[size_t(j)] * p.x_batch;
+      for (int64_t j = 0; j < order.batch[size_t(s)]; ++j, ++row) switch (sides[i].rows) {
+          case Side::x:
+            o.rows[row] = static_cast<const T*>(p.x) + order.time(s, j) * p.x_step +
+                          order.sequence[size_t(j)] * p.x_batch;
+            break;
+          case Side::hidden:
+            o.rows[row] = old_state<T>(p, order, 0, s, j);
+            break;
+          case Side::mid:
+            o.rows[row] = made.mid + row * p.H;
+        }
   }
 
-  void pack_features(const T* const* rows, int64_t K, int64_t features, T* out,
-                     int thread) const {
+  void pack_features(size_t side, const T* const* rows, int64_t K, int thread) const {
+    const int64_t features = sides[side].features;
     const Share mine = share_of((features + height - 1) / height, thread, team);
     for (int64_t i = mine.begin; i < mine.end; ++i)
       pack_columns(rows, K, i * height, std::min(height, features - i * height),
-                   out + i * height * K);
+                   packed[side] + i * height * K);
   }
 
-  void mask_features(const Chunk& chunk, int thread) const {
-    const Share mine = share_of((p.H + height - 1) / height, thread, team);
+  void mask_features(size_t side, const Chunk& chunk, int thread) const {
+    const Share mine = share_of((p.P + height - 1) / height, thread, team);
     for (int64_t i = mine.begin; i < mine.end; ++i) {
-      const int64_t n = std::min(height, p.H - i * height);
-      T* out = h_packed + i * height * chunk.rows;
+      const int64_t n = std::min(height, p.P - i * height);
+      T* out = packed[side] + i * height * chunk.rows;
       for (int64_t s = chunk.begin; s < chunk.end; ++s)
         for (int64_t j = 0; j < order.batch[size_t(s)]; ++j, out += n)
           for (int64_t c = 0; c < n; ++c)
             out[c] *= static_cast<const T*>(
-                p.mask)[order.sequence[size_t(j)] * p.H + i * height + c];
+                p.mask)[order.sequence[size_t(j)] * p.P + i * height + c];
     }
   }
 
-  void product(const Own& o, const T* packed, const T* dz, int64_t rows, int64_t features,
-               T* sum, bool first) const {
-    panels(0, vectors(o), [&](int64_t, int n) {
+  void product(size_t i, const Own& o, int64_t rows, bool first) const {
+    const int64_t features = sides[i].features;
+    const T* dz = o.sides[i].dz;
+    T* sum = o.sides[i].sum;
+    panels(0, vectors(i, o), [&](int64_t, int n) {
       for (int64_t f = 0; f < features; f += height) {
         const int64_t count = std::min(height, features - f);
         const T* a[8];
-        for (int64_t r = 0; r < count; ++r) a[r] = packed + f * rows + r;
+        for (int64_t r = 0; r < count; ++r) a[r] = packed[i] + f * rows + r;
         panel_product<T>(a, count, count, rows, nullptr, dz, n, sum + f * n * lanes<T>,
                          n * lanes<T>, !first);
       }
@@ -232,21 +259,23 @@ class WeightGradients {
     });
   }
 
-  void unpack(const Own& o, const std::vector<const T*>& sums, int64_t features,
-              const int* gate_of, void* grad, int thread) const {
+  void unpack(size_t side, const Own& o, const std::vector<const T*>& sums,
+              int64_t features, void* grad, int thread) const {
     if (!grad) return;
     const int threads = int(sums.size());
-    const int64_t all = (vectors(o) + kPanelVectors - 1) / kPanelVectors;
+    const int64_t columns = vectors(side, o);
+    const int64_t all = (columns + kPanelVectors - 1) / kPanelVectors;
     const Share mine = share_of(all, thread, threads);
     const int64_t begin = mine.begin * kPanelVectors;
-    const int64_t end = std::min(vectors(o), mine.end * kPanelVectors);
+    const int64_t end = std::min(columns, mine.end * kPanelVectors);
     panels(begin, end, [&](int64_t first, int n) {
       const int64_t from = first * lanes<T> * features;
       for (int i = 0; i < n; ++i) {
         int64_t gate, unit;
         int count;
-        place(o, first + i, gate, unit, count);
-        T* to = static_cast<T*>(grad) + (gate_of[gate] * p.H + unit) * features;
+        place(side, o, first + i, gate, unit, count);
+        T* to = static_cast<T*>(grad) +
+                (sides[side].order[gate] * sides[side].units + unit) * features;
         for (int64_t f0 = 0; f0 < features; f0 += 16)
           for (int u = 0; u < count; ++u)
             for (int64_t f = f0; f < std::min(features, f0 + 16); ++f) {
@@ -272,7 +301,7 @@ class WeightGradients {
     panels(mine.begin, mine.end, [&](int64_t first, int n) {
       const int64_t begin = first * lanes<T>, columns = n * lanes<T>;
       const int64_t count = std::min(columns, p.I - begin);
-      for (int g = 0; g < cell.gates; ++g)
+      for (int g = 0; g < cell.x_gates; ++g)
         for (int64_t k = 0; k < p.H; ++k, out += columns) {
           const T* from = static_cast<const T*>(p.weight_ih) +
                           (cell.x_order[g] * p.H + k) * p.I + begin;
@@ -286,9 +315,9 @@ class WeightGradients {
     const Share rows =
         split_rows ? share_of(chunk.rows, thread, team) : Share{0, chunk.rows};
     const Share mine = input_share(thread);
-    const int64_t K = cell.gates * p.H;
+    const int64_t K = cell.x_gates * p.H;
     for (int64_t r = 0; r < chunk.rows; ++r)
-      o.rows[r] = dz + r * cell.slots * p.H + cell.x_slot * p.H;
+      o.rows[r] = dz + (r * cell.dz_slots + cell.x_slot) * p.H;
     const T* panel = o.w_ih;
     panels(mine.begin, mine.end, [&](int64_t first, int n) {
       const int64_t begin = first * lanes<T>, columns = n * lanes<T>;

@@ -80,76 +80,98 @@ inline Share share_of(int64_t total, int thread, int threads) {
 // Neighbouring units of one thread, with the columns of all gates: column
 // (g * vectors + v) * lanes + lane belongs to unit `unit + v * lanes + lane`.
 struct UnitBlock {
-  int64_t unit;  // first unit
-  int units;     // that exist; the rest of the last vector is padding
-  int vectors;   // per gate
-  int64_t before;  // columns of the blocks before it
+  int64_t unit;    // first unit
+  int units;       // that exist; the rest of the last vector is padding
+  int vectors;     // per gate
+  int64_t before;  // units of the blocks before it, padding included
+};
+
+// All units in blocks, thread by thread.
+template <class T>
+struct Blocks {
+  std::vector<UnitBlock> all;
+  std::vector<size_t> bounds;  // blocks of thread i: bounds[i] to bounds[i + 1]
+  int64_t units, vectors, columns = 0;
+
+  // `gates`: how many of them a block holds next to each other.
+  Blocks(int64_t units, int gates, int team)
+      : units(units), vectors((units + lanes<T> - 1) / lanes<T>) {
+    const int64_t most = std::max(1, kPanelVectors / gates);
+    for (int i = 0; i < team; ++i) {
+      const Share share = share_of(vectors, i, team);
+      bounds.push_back(all.size());
+      for (int64_t v = share.begin; v < share.end; v += most) {
+        const int64_t n = std::min(most, share.end - v), unit = v * lanes<T>;
+        all.push_back({unit, int(std::min(units - unit, n * lanes<T>)), int(n), columns});
+        columns += n * lanes<T>;
+      }
+    }
+    bounds.push_back(all.size());
+  }
 };
 
 // Threads that pay off: below some work per step, waiting for each other costs more.
-inline int threads_for(const tt_problem& p, int gates, int64_t vectors) {
-  const int64_t work = p.B * p.H * p.H * gates;
+template <class T>
+int threads_for(const tt_problem& p, int gates) {
+  const int64_t work = p.B * p.H * p.P * gates;
   const int64_t worth = std::max<int64_t>(1, work / 40000);
+  const int64_t vectors = (p.H + lanes<T> - 1) / lanes<T>;
   return int(std::min<int64_t>({int64_t(p.threads), vectors, worth}));
 }
 
 // How threads divide the work. Either each has its own sequences and all units, and they
 // never wait for each other; or each has its own units of all sequences, and they meet
-// at every step. The first reads all weights in every thread: it is for weights that
-// stay in a core's cache, and for enough sequences to make use of each reading.
+// at every step. The first pays while the weights stay in the cache of one core and each
+// thread has enough rows.
 template <class T>
 struct Plan {
   int team;
   bool by_rows;
-  int64_t vectors;                // of units
-  std::vector<UnitBlock> blocks;  // of all units, thread by thread
-  std::vector<size_t> bounds;     // blocks of thread i: bounds[i] to bounds[i + 1]
-  std::vector<Order> orders;      // one for each thread, or one for all
-  int64_t columns = 0;            // of all blocks
+  std::vector<Order> orders;  // one for each thread, or one for all
 
-  // `gates`: of the cell; `together`: how many of them a block holds next to each other.
-  Plan(const tt_problem& p, int gates, int together, int threads) : team(threads) {
+  // `gates`: of the recurrent product.
+  Plan(const tt_problem& p, int gates, int threads) : team(threads) {
     constexpr int64_t cached = 1100000, few = 5;
-    vectors = (p.H + lanes<T> - 1) / lanes<T>;
-    const int64_t weights = int64_t(gates) * p.H * p.H * int64_t(sizeof(T));
+    const int64_t weights = int64_t(gates) * p.H * p.P * int64_t(sizeof(T));
     by_rows = team > 1 && weights <= cached && p.B >= few * team;
     for (int i = 0; i < (by_rows ? team : 1); ++i)
       orders.emplace_back(p, i, by_rows ? team : 1);
-    const int64_t most = std::max(1, kPanelVectors / together);
-    for (int i = 0; i < team; ++i) {
-      const Share share = share_of(vectors, i, team);
-      bounds.push_back(blocks.size());
-      for (int64_t v = share.begin; v < share.end; v += most) {
-        const int64_t n = std::min(most, share.end - v), unit = v * lanes<T>;
-        blocks.push_back({unit, int(std::min(p.H - unit, n * lanes<T>)), int(n), columns});
-        columns += together * n * lanes<T>;
-      }
-    }
-    bounds.push_back(blocks.size());
   }
 
   const Order& order(int thread) const { return orders[by_rows ? size_t(thread) : 0]; }
   // Threads that share the sequences of this one, and its number among them.
   int company() const { return by_rows ? 1 : team; }
   int place(int thread) const { return by_rows ? 0 : thread; }
-  Share units(int thread) const {
-    return by_rows ? Share{0, vectors} : share_of(vectors, thread, team);
+  // Vectors of units that a thread runs.
+  Share share(const Blocks<T>& blocks, int thread) const {
+    return by_rows ? Share{0, blocks.vectors} : share_of(blocks.vectors, thread, team);
   }
 
   template <class Do>
-  void packs(int thread, Do&& work) const {
-    for (size_t i = bounds[size_t(thread)]; i < bounds[size_t(thread) + 1]; ++i)
-      work(blocks[i]);
+  void packs(const Blocks<T>& blocks, int thread, Do&& work) const {
+    for (size_t i = blocks.bounds[size_t(thread)]; i < blocks.bounds[size_t(thread) + 1]; ++i)
+      work(blocks.all[i]);
   }
   // The blocks that a thread runs, forth at even steps and back at odd ones: weights
   // that do not fit into the cache are then half found there, where a fixed order would
   // find none.
   template <class Do>
-  void runs(int thread, int64_t step, Do&& work) const {
-    const size_t begin = by_rows ? 0 : bounds[size_t(thread)];
-    const size_t end = by_rows ? blocks.size() : bounds[size_t(thread) + 1];
+  void runs(const Blocks<T>& blocks, int thread, int64_t step, Do&& work) const {
+    const size_t begin = by_rows ? 0 : blocks.bounds[size_t(thread)];
+    const size_t end = by_rows ? blocks.all.size() : blocks.bounds[size_t(thread) + 1];
     for (size_t i = begin; i < end; ++i)
-      work(blocks[step & 1 ? end - 1 - (i - begin) : i]);
+      work(blocks.all[step & 1 ? end - 1 - (i - begin) : i]);
+  }
+};
+
+// Counts what an arena would hand out.
+struct Request {
+  size_t bytes = 0;
+
+  template <class T>
+  T* take(int64_t count) {
+    bytes += (size_t(count) * sizeof(T) + 63) / 64 * 64;
+    return nullptr;
   }
 };
 

@@ -15,9 +15,8 @@ class Stream : public throughtime::StreamBase {
   // Of the problem only sizes, weights and constants are used; they may go away after.
   static Stream* make(const tt_problem& problem) {
     auto stream = std::unique_ptr<Stream>(new Stream(problem));
-    if (!rules_of<T>(stream->p, stream->cell)) return nullptr;
-    const int64_t vectors = (problem.H + lanes<T> - 1) / lanes<T>;
-    stream->build(available(threads_for(problem, stream->cell.gates, vectors)));
+    if (!stream->cell.gates) return nullptr;
+    stream->build(available(threads_for<T>(problem, stream->cell.h_gates)));
     return stream.release();
   }
 
@@ -32,7 +31,7 @@ class Stream : public throughtime::StreamBase {
       run_->go(false);
     }
     now_ = 1 - now_;
-    std::copy_n(state_[now_][0].data(), p.B * p.H, static_cast<T*>(out));
+    std::copy_n(state_[now_][0].data(), p.B * p.P, static_cast<T*>(out));
   }
 
   void state(int field, void* memory, bool set) override {
@@ -49,19 +48,17 @@ class Stream : public throughtime::StreamBase {
     p.T = 1;
     p.x_step = 0;
     p.x_batch = p.I;
-    const int64_t rows = gates(problem) * p.H;
+    if (!rules_of<T>(p, cell)) return;
+    const int64_t rows = cell.gates * p.H;
     keep(p.weight_ih, rows * p.I, weight_ih_);
-    keep(p.weight_hh, rows * p.H, weight_hh_);
+    keep(p.weight_hh, rows * p.P, weight_hh_);
+    keep(p.weight_hr, p.P * p.H, weight_hr_);
     keep(p.bias_ih, rows, bias_ih_);
     keep(p.bias_hh, rows, bias_hh_);
-    keep(p.extra, p.peephole ? 3 * p.H : 1, extra_);
+    keep(p.extra, p.cell == TT_ELMAN ? 1 : cell.extras * p.H, extra_);
     for (auto& fields : state_)
-      for (auto& field : fields) field.assign(size_t(p.B * p.H), T(0));
-  }
-
-  static int64_t gates(const tt_problem& p) {
-    CellRules<T> rules{};
-    return rules_of<T>(p, rules) ? rules.gates : 0;
+      for (int field = 0; field < 2; ++field)
+        fields[field].assign(size_t(p.B * (field ? p.H : p.P)), T(0));
   }
 
   static void keep(const void*& from, int64_t count, std::vector<T>& to) {
@@ -75,7 +72,7 @@ class Stream : public throughtime::StreamBase {
     run_.emplace(p, cell, threads);
     run_->prepare(arena_);
     std::vector<T> x(size_t(p.B * p.I)), state(size_t(p.B * p.H)), spare(state.size());
-    std::vector<T> spare_c(state.size());
+    std::vector<T> spare_c(state.size());  // P <= H
     const tt_problem before = p;
     p.x = x.data();
     p.state[0] = p.state[1] = state.data();
@@ -93,7 +90,7 @@ class Stream : public throughtime::StreamBase {
   CellRules<T> cell{};
   Arena arena_;
   std::optional<ForwardRun<T>> run_;
-  std::vector<T> weight_ih_, weight_hh_, bias_ih_, bias_hh_, extra_;
+  std::vector<T> weight_ih_, weight_hh_, weight_hr_, bias_ih_, bias_hh_, extra_;
   std::vector<T> state_[2][2];  // of the last step and of the next one, by field
   int now_ = 0;
 };

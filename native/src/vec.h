@@ -103,6 +103,24 @@ TT_INLINE vec<T> all(T x) {
   return x - vec<T>{};  // unlike 0 + x, which turns -0 into 0, this is only a broadcast
 }
 
+// The first n lanes, the others 0.
+template <class T>
+TT_INLINE vec<T> only(vec<T> v, int n) {
+  if (n >= lanes<T>) return v;
+  T all_lanes[lanes<T>];
+  store(all_lanes, v);
+  return load_some(all_lanes, n);
+}
+
+template <class T>
+TT_INLINE T sum_of(vec<T> v) {
+  T sums[lanes<T>];
+  store(sums, v);
+  for (int width = lanes<T> / 2; width > 0; width /= 2)
+    for (int i = 0; i < width; ++i) sums[i] += sums[i + width];
+  return sums[0];
+}
+
 template <class T>
 TT_INLINE vec<T> least(vec<T> a, vec<T> b) {  // a where a is NaN
   return b < a ? b : a;

@@ -24,11 +24,20 @@ class Case(NamedTuple):
 
 def build_cell(pick: random.Random, inputs: int, hidden: int) -> cells.Cell:
     bias = pick.random() < 0.7
-    kind = pick.choice(("elman", "leaky", "lstm", "peephole", "gru"))
+    kind = pick.choice(("elman", "leaky", "lstm", "lstm", "gru"))
     if kind == "gru":
-        return cells.GRU(inputs, hidden, bias=bias)
-    if kind in ("lstm", "peephole"):
-        return cells.LSTM(inputs, hidden, bias=bias, peephole=kind == "peephole")
+        return cells.GRU(inputs, hidden, bias=bias, reset_after=pick.random() < 0.6)
+    if kind == "lstm":
+        return cells.LSTM(
+            inputs,
+            hidden,
+            bias=bias,
+            peephole=pick.random() < 0.4,
+            layer_norm=pick.random() < 0.4,
+            projection=pick.randrange(1, hidden)
+            if hidden > 1 and pick.random() < 0.4
+            else 0,
+        )
     name = pick.choice(cells.ACTIVATIONS)
     if kind == "leaky":
         return cells.Leaky(
@@ -67,7 +76,7 @@ def random_case(seed: int, dtype: torch.dtype = torch.float64) -> Case:
     fields = cell.state_sizes
 
     def state_of(*lead: int) -> Any:
-        return cell.State(*(randn(*lead, hidden) for _ in fields))
+        return cell.State(*(randn(*lead, size) for size in fields.values()))
 
     options: dict[str, Any] = {"reverse": pick.random() < 0.5}
     if pick.random() < 0.6:
@@ -78,11 +87,11 @@ def random_case(seed: int, dtype: torch.dtype = torch.float64) -> Case:
         options["perturbation"] = state_of(steps, batch)
     noise: dict[str, Any] = {}
     if pick.random() < 0.3:
-        noise["recurrent_mask"] = mask(0.7, batch, hidden).to(dtype) / 0.7
+        noise["recurrent_mask"] = mask(0.7, batch, fields["h"]).to(dtype) / 0.7
     if pick.random() < 0.3:
         held = [f for f in fields if pick.random() < 0.7]
         noise["hold"] = {
-            f: mask(0.4, steps, batch, hidden) if pick.random() < 0.6 else 0.3
+            f: mask(0.4, steps, batch, fields[f]) if pick.random() < 0.6 else 0.3
             for f in held
         } or None
     options["noise"] = Noise(**noise)

@@ -11,7 +11,7 @@ import torch
 import throughtime as tt
 from tests.layers.native_cases import random_case, results
 from throughtime import kernels
-from throughtime.kernels import Kind
+from throughtime.kernels import Inputs, Kind
 from throughtime.layers.native import kind_of
 from throughtime.layers.operators import recurrence
 
@@ -108,7 +108,7 @@ def test_operators_keep_torchs_promises():
     x = torch.randn(5, 2, 3, requires_grad=True)
     weights = [torch.randn(16, n, requires_grad=True) for n in (3, 4)]
     state = [torch.zeros(2, 4), torch.zeros(2, 4)]
-    arguments = (x, *weights, *state, *[None] * 12, 0.0, 0.0, False, *Kind("lstm"))
+    arguments = (*Inputs(x, *weights, *state), *Kind("lstm"))
     torch.library.opcheck(recurrence, (*arguments, True))
 
 
@@ -188,11 +188,16 @@ def test_works_in_a_forked_process_and_in_a_data_loader():
 @needs_core
 def test_backend_names():
     assert tt.LSTM(3, 4).backend_used == "native"
-    assert tt.LSTM(3, 4, proj_size=2).backend_used == "loop"
-    several = [tt.cells.GRU(3, 4), tt.cells.GRU(4, 4, reset_after=False)]
+    assert tt.LSTM(3, 4, proj_size=2).backend_used == "native"
+
+    class Mine(tt.cells.GRU):  # may have another equation
+        pass
+
+    assert tt.Recurrent(Mine(3, 4)).backend_used == "loop"
+    several = [tt.cells.GRU(3, 4), Mine(4, 4)]
     assert tt.Recurrent(several).backend_used == "mixed"
     assert tt.LSTM(3, 4).to(torch.bfloat16).backend_used == "loop"
-    with pytest.raises(ValueError, match="has no rule for GRU"):
+    with pytest.raises(ValueError, match="has no rule for Mine"):
         tt.Recurrent(several, backend="native")
 
 

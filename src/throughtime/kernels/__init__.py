@@ -8,3 +8,4 @@ from throughtime.kernels.recurrence import Kind as Kind
 from throughtime.kernels.recurrence import Outputs as Outputs
 from throughtime.kernels.recurrence import backward as backward
 from throughtime.kernels.recurrence import forward as forward
+from throughtime.kernels.stream import CoreStream as CoreStream

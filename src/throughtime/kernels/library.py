@@ -17,7 +17,7 @@ import torch
 from throughtime.errors import unknown_name
 
 # Of the interface in native/src/throughtime.h.
-ABI = 1
+ABI = 2
 # Names an instruction set to use instead of the best one, for tests and comparisons.
 VARIABLE = "THROUGHTIME_INSTRUCTION_SET"
 
@@ -39,6 +39,7 @@ class Problem(ctypes.Structure):
         ("B", ctypes.c_int64),
         ("I", ctypes.c_int64),
         ("H", ctypes.c_int64),
+        ("P", ctypes.c_int64),
         ("leak", ctypes.c_double),
         ("alpha", ctypes.c_double),
         ("x", _POINTER),
@@ -48,6 +49,7 @@ class Problem(ctypes.Structure):
         ("weight_hh", _POINTER),
         ("bias_ih", _POINTER),
         ("bias_hh", _POINTER),
+        ("weight_hr", _POINTER),
         ("extra", _POINTER),
         ("state", _POINTER * 2),
         ("lengths", _POINTER),
@@ -71,6 +73,7 @@ class Problem(ctypes.Structure):
         ("grad_weight_hh", _POINTER),
         ("grad_bias_ih", _POINTER),
         ("grad_bias_hh", _POINTER),
+        ("grad_weight_hr", _POINTER),
         ("grad_extra", _POINTER),
         ("grad_state", _POINTER * 2),
         ("grad_initial", _POINTER * 2),
@@ -86,22 +89,32 @@ class Library:
         path: the file.
         instruction_sets: those that were built and run on this machine, best first.
         instruction_set: the one in use.
+        code: its functions.
     """
 
     path: Path
     instruction_sets: tuple[str, ...]
     instruction_set: str
-    _code: ctypes.CDLL
+    code: ctypes.CDLL
 
     def run(self, name: str, problem: Problem) -> None:
         """Call ``tt_forward`` or ``tt_backward``."""
-        status = getattr(self._code, name)(
+        status = getattr(self.code, name)(
             ctypes.byref(problem), self.instruction_set.encode()
         )
         if status == 2:
             raise MemoryError("no memory left for the work space of a recurrent layer")
         if status:
             raise RuntimeError(f"{name} of {self.path} refused its arguments: {status}")
+
+    def new_stream(self, problem: Problem) -> int:
+        """Call ``tt_stream_new``."""
+        stream = self.code.tt_stream_new(
+            ctypes.byref(problem), self.instruction_set.encode()
+        )
+        if stream is None:
+            raise MemoryError("no memory left for a stream of a recurrent layer")
+        return stream
 
 
 def library() -> Library | None:
@@ -141,6 +154,12 @@ def _load() -> Library | str:
             "install throughtime again"
         )
     code.tt_instruction_sets.restype = ctypes.c_char_p
+    code.tt_stream_new.restype = _POINTER
+    code.tt_stream_step.argtypes = (_POINTER, _POINTER, _POINTER)
+    code.tt_stream_state.argtypes = (_POINTER, ctypes.c_int, _POINTER, ctypes.c_int)
+    code.tt_stream_free.argtypes = (_POINTER,)
+    for name in ("step", "state", "free"):
+        getattr(code, f"tt_stream_{name}").restype = None
     known = tuple(code.tt_instruction_sets().decode().split())
     chosen = os.environ.get(VARIABLE) or known[0]
     if chosen not in known:

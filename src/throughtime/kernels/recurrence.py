@@ -14,7 +14,7 @@ from throughtime.kernels.library import Problem, library
 from throughtime.kernels.memory import empty
 
 # As in native/src/throughtime.h.
-CELLS = ("elman", "lstm", "gru")
+CELLS = ("elman", "lstm", "gru", "gru_reset_before", "lstm_layer_norm")
 ACTIVATIONS = (
     "identity",
     "sigmoid",
@@ -25,8 +25,9 @@ ACTIVATIONS = (
     "elu",
     "leaky_relu",
 )
-# Numbers kept per step, sequence and unit for the backward pass.
-SLOTS = {"elman": 1, "lstm": 4, "gru": 4}
+# Vectors of H numbers that layer norm adds to ``extra``: gains of a_x (4) and a_h (4),
+# biases (4), gain and bias of c.
+NORM_VECTORS = 14
 DTYPES = (torch.float32, torch.float64)
 
 
@@ -41,18 +42,25 @@ class Kind(NamedTuple):
     @property
     def has_c(self) -> bool:
         """Whether the state has a field c beside h."""
-        return self.cell == "lstm"
+        return self.cell.startswith("lstm")
+
+    def slots(self, hidden_size: int) -> int:
+        """Numbers kept per step, sequence and unit for the backward pass."""
+        if self.cell == "lstm_layer_norm":
+            return 13 + (3 + hidden_size - 1) // hidden_size
+        return {"elman": 1, "gru_reset_before": 3}.get(self.cell, 4)
 
 
 class Inputs(NamedTuple):
     """What a layer reads. Time first; None where there is none.
 
-    x (T, B, I), weight_ih (G H, I), weight_hh (G H, H), biases (G H,); h and c, the
-    state before the first step, (B, H); extra: peephole weights (3, H) or the slope of
-    PReLU (); lengths (B,); reset (T, B) and the initial state it returns to, (B, H);
-    mask (B, H) on h in the recurrent product; hold (T, B, H), True where a unit keeps
-    its old value, or share, the part of the old value; added (T, B, H), after each
-    step.
+    x (T, B, I), weight_ih (G H, I), weight_hh (G H, P), biases (G H,), weight_hr (P, H)
+    with a projection, else P = H; h (B, P) and c (B, H), the state before the first
+    step; extra (n, H): with layer norm ``NORM_VECTORS`` vectors, with peepholes 3 more,
+    or the slope of PReLU (); lengths (B,); reset (T, B) and the initial state it
+    returns to; mask (B, P) on h in the recurrent product; hold (T, B, P or H), True
+    where a unit keeps its old value, or share, the part of the old value; added
+    (T, B, P or H), after each step.
     """
 
     x: Tensor
@@ -62,6 +70,7 @@ class Inputs(NamedTuple):
     c: Tensor | None = None
     bias_ih: Tensor | None = None
     bias_hh: Tensor | None = None
+    weight_hr: Tensor | None = None
     extra: Tensor | None = None
     lengths: Tensor | None = None
     reset: Tensor | None = None
@@ -76,12 +85,19 @@ class Inputs(NamedTuple):
     share_c: float = 0.0
     reverse: bool = False
 
+    @property
+    def hidden_size(self) -> int:
+        """H."""
+        weight = self.weight_hh if self.weight_hr is None else self.weight_hr
+        return weight.size(1)
+
 
 class Outputs(NamedTuple):
     """What a layer writes.
 
-    h_steps, c_steps: all states, (T, B, H); h is 0, and c undefined, where a step does
-    not exist. h, c: the final state, (B, H). saved: (T, B, slots, H), for ``backward``.
+    h_steps, c_steps: all states, (T, B, P) and (T, B, H); h is 0, and c undefined,
+    where a step does not exist. h, c: the final state. saved: (T, B, slots, H), for
+    ``backward``.
     Without c, and unless to be saved, these are empty.
     """
 
@@ -102,13 +118,13 @@ def outputs_like(
 ) -> Outputs:
     """Uninitialised outputs of the right shapes, made by ``new``."""
     x, steps, batch = inputs.x, inputs.x.size(0), inputs.x.size(1)
-    size = inputs.weight_hh.size(1)
+    size, projected = inputs.hidden_size, inputs.weight_hh.size(1)
     return Outputs(
-        new((steps, batch, size), x),
+        new((steps, batch, projected), x),
         new((steps, batch, size) if kind.has_c else (0,), x),
-        new((batch, size), x),
+        new((batch, projected), x),
         new((batch, size) if kind.has_c else (0,), x),
-        new((steps, batch, SLOTS[kind.cell], size) if save else (0,), x),
+        new((steps, batch, kind.slots(size), size) if save else (0,), x),
     )
 
 
@@ -116,9 +132,20 @@ def forward(inputs: Inputs, kind: Kind, save: bool) -> Outputs:
     """All steps forward; with ``save`` what ``backward`` needs is kept."""
     inputs = _ready(inputs)
     outputs = outputs_like(inputs, kind, save, empty)
-    problem = _problem(inputs, kind, outputs)
+    problem = problem_of(inputs, kind, outputs)
     _run("tt_forward", problem)
     return outputs
+
+
+_GRADIENTS = (
+    "x",
+    "weight_ih",
+    "weight_hh",
+    "bias_ih",
+    "bias_hh",
+    "weight_hr",
+    "extra",
+)
 
 
 def backward(
@@ -140,7 +167,7 @@ def backward(
         carry_gain: (T, B), multiplies what flows from step t to step t - 1.
     """
     inputs = _ready(inputs)
-    problem = _problem(inputs, kind, outputs)
+    problem = problem_of(inputs, kind, outputs)
     grad_steps, grad_c_steps, grad_h, grad_c = grads[:4]
     if grad_steps is not None:
         grad_steps = _rows(grad_steps)
@@ -158,11 +185,11 @@ def backward(
         value = getattr(inputs, name)
         if want and isinstance(value, Tensor):
             shared = name == "extra" and value.dim() == 0
-            shape = (inputs.weight_hh.size(1),) if shared else tuple(value.shape)
+            shape = (inputs.hidden_size,) if shared else tuple(value.shape)
             results[name] = empty(shape, value)
             if shared or name in (*sparse, "initial_h", "initial_c"):
                 results[name].zero_()
-    for name in ("x", "weight_ih", "weight_hh", "bias_ih", "bias_hh", "extra"):
+    for name in _GRADIENTS:
         setattr(problem, f"grad_{name}", _address(results.get(name)))
     for target, names in (
         ("grad_state", ("h", "c")),
@@ -205,23 +232,26 @@ def _address(tensor: Tensor | None) -> int | None:
     return None if tensor is None else tensor.data_ptr()
 
 
-def _problem(inputs: Inputs, kind: Kind, outputs: Outputs) -> Problem:
+def problem_of(inputs: Inputs, kind: Kind, outputs: Outputs | None) -> Problem:
+    """The core's form of all this; without ``outputs`` for a stream."""
     x = inputs.x
     extra = inputs.extra
     alpha = kind.alpha
     if kind.cell == "elman" and extra is not None:
         alpha = float(extra)
-    return Problem(
+    peepholes = NORM_VECTORS if kind.cell == "lstm_layer_norm" else 0
+    problem = Problem(
         bytes=x.element_size(),
         cell=CELLS.index(kind.cell),
         activation=ACTIVATIONS.index(kind.activation),
         threads=torch.get_num_threads(),
         reverse=inputs.reverse,
-        peephole=kind.cell == "lstm" and extra is not None,
+        peephole=kind.has_c and extra is not None and extra.size(0) > peepholes,
         T=x.size(0),
         B=x.size(1),
         I=x.size(2),
-        H=inputs.weight_hh.size(1),
+        H=inputs.hidden_size,
+        P=inputs.weight_hh.size(1),
         leak=kind.leak,
         alpha=alpha,
         x=x.data_ptr(),
@@ -231,6 +261,7 @@ def _problem(inputs: Inputs, kind: Kind, outputs: Outputs) -> Problem:
         weight_hh=_address(inputs.weight_hh),
         bias_ih=_address(inputs.bias_ih),
         bias_hh=_address(inputs.bias_hh),
+        weight_hr=_address(inputs.weight_hr),
         extra=_address(extra),
         state=(_address(inputs.h), _address(inputs.c)),
         lengths=_address(inputs.lengths),
@@ -240,7 +271,9 @@ def _problem(inputs: Inputs, kind: Kind, outputs: Outputs) -> Problem:
         hold=(_address(inputs.hold_h), _address(inputs.hold_c)),
         share=(inputs.share_h, inputs.share_c),
         added=(_address(inputs.added_h), _address(inputs.added_c)),
-        states=(_address(outputs.h_steps), _address(outputs.c_steps)),
-        final=(_address(outputs.h), _address(outputs.c)),
-        saved=_address(outputs.saved) if outputs.saved.numel() else None,
     )
+    if outputs is not None:
+        problem.states = (_address(outputs.h_steps), _address(outputs.c_steps))
+        problem.final = (_address(outputs.h), _address(outputs.c))
+        problem.saved = _address(outputs.saved) if outputs.saved.numel() else None
+    return problem

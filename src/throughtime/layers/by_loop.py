@@ -11,13 +11,16 @@ from torch import Tensor
 
 from throughtime.cells import GRU, LSTM, Cell, Leaky
 from throughtime.kernels import Inputs, Kind
+from throughtime.kernels.recurrence import NORM_VECTORS
 from throughtime.layers.loop import Noise, loop
 
 # Gates by their name and slot in what the core saves.
 GATES: dict[str, dict[str, int]] = {
     "elman": {},
     "lstm": {"input": 0, "forget": 1, "candidate": 2, "output": 3},
+    "lstm_layer_norm": {"input": 0, "forget": 1, "candidate": 2, "output": 3},
     "gru": {"reset": 1, "update": 2, "candidate": 0},
+    "gru_reset_before": {"reset": 1, "update": 2, "candidate": 0},
 }
 
 
@@ -99,12 +102,21 @@ def gradients(
 def _plain_cell(inputs: Inputs, kind: Kind) -> Cell:
     """A cell of this kind without parameters, for the loop."""
     # int: under torch.compile sizes may be symbols.
-    sizes = int(inputs.weight_ih.size(1)), int(inputs.weight_hh.size(1))
+    sizes = int(inputs.weight_ih.size(1)), int(inputs.hidden_size)
     options: dict[str, Any] = {"device": "meta"}
-    if kind.cell == "lstm":
-        cell = LSTM(*sizes, peephole=inputs.extra is not None, **options)
-    elif kind.cell == "gru":
-        cell = GRU(*sizes, **options)
+    if kind.has_c:
+        norm = kind.cell == "lstm_layer_norm"
+        extra = 0 if inputs.extra is None else int(inputs.extra.size(0))
+        hr = inputs.weight_hr
+        cell = LSTM(
+            *sizes,
+            peephole=extra > (NORM_VECTORS if norm else 0),
+            layer_norm=norm,
+            projection=0 if hr is None else int(hr.size(0)),
+            **options,
+        )
+    elif kind.cell.startswith("gru"):
+        cell = GRU(*sizes, reset_after=kind.cell == "gru", **options)
     else:
         name = "prelu" if inputs.extra is not None else kind.activation
         has_alpha = name in ("elu", "leaky_relu")
@@ -123,14 +135,22 @@ def _state(cell: Cell, h: Any, c: Any) -> Any:
 
 
 def _weights(inputs: Inputs, kind: Kind) -> dict[str, Tensor]:
-    extra = "weight_peephole" if kind.cell == "lstm" else "alpha"
+    extra = inputs.extra
     found = {
         "weight_ih": inputs.weight_ih,
         "weight_hh": inputs.weight_hh,
         "bias_ih": inputs.bias_ih,
         "bias_hh": inputs.bias_hh,
-        extra: inputs.extra,
+        "weight_hr": inputs.weight_hr,
     }
+    if kind.cell == "lstm_layer_norm":
+        assert extra is not None
+        found["norm_ih"] = extra[0:4].reshape(-1)
+        found["norm_hh"] = extra[4:8].reshape(-1)
+        found["bias_ih"] = extra[8:12].reshape(-1)
+        found["norm_c"], found["norm_c_bias"] = extra[12], extra[13]
+        extra = extra[NORM_VECTORS:] if extra.size(0) > NORM_VECTORS else None
+    found["weight_peephole" if kind.has_c else "alpha"] = extra
     return {name: value for name, value in found.items() if value is not None}
 
 

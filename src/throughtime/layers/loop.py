@@ -106,7 +106,10 @@ def loop(
             old = _where(reset_at[t], initial, old)
         new, gates[t] = cell.advance(a_x[t], old, weights, noise.recurrent_mask)
         if noise.hold is not None:
-            new = _hold(noise.hold, t, old, new)
+            at = {
+                f: s[t] if isinstance(s, Tensor) else s for f, s in noise.hold.items()
+            }
+            new = hold_state(at, old, new)
         if added is not None:
             new = _add(new, added, t)
         if valid_at is not None:
@@ -143,12 +146,13 @@ def _where(condition: Tensor, yes: Any, no: Any) -> Any:
     )
 
 
-def _hold(hold: Mapping[str, Tensor | float], t: int, old: Any, new: Any) -> Any:
+def hold_state(hold: Mapping[str, Tensor | float], old: Any, new: Any) -> Any:
+    """Zoneout of one step: masks (B, H), or the shares of the old state, by field."""
     held: dict[str, Tensor] = {}
     for field, share in hold.items():
         before, after = getattr(old, field), getattr(new, field)
         if isinstance(share, Tensor):
-            held[field] = torch.where(share[t], before, after)
+            held[field] = torch.where(share, before, after)
         else:
             held[field] = share * before + (1 - share) * after
     return new._replace(**held)

@@ -1,6 +1,6 @@
 """When a layer may use the compiled core, and how it calls it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -21,14 +21,14 @@ _CORE = kernels.missing() is None
 def kind_of(cell: Cell) -> Kind | None:
     """The core's name for a cell, or None if it has no rule for it.
 
-    >>> kind_of(LSTM(3, 4)).cell, kind_of(LSTM(3, 4, layer_norm=True))
-    ('lstm', None)
+    >>> kind_of(LSTM(3, 4)).cell, kind_of(GRU(3, 4, reset_after=False)).cell
+    ('lstm', 'gru_reset_before')
     """
     # Exactly these classes: a subclass may have another equation.
-    if type(cell) is LSTM and not cell.layer_norm and not cell.projection:
-        return Kind("lstm")
-    if type(cell) is GRU and cell.reset_after:
-        return Kind("gru")
+    if type(cell) is LSTM:
+        return Kind("lstm_layer_norm" if cell.layer_norm else "lstm")
+    if type(cell) is GRU:
+        return Kind("gru" if cell.reset_after else "gru_reset_before")
     if type(cell) in (Elman, IRNN, NPRNN, Leaky):
         assert isinstance(cell, Elman)
         leak = cell.leak_rate if isinstance(cell, Leaky) else 1.0
@@ -36,6 +36,39 @@ def kind_of(cell: Cell) -> Kind | None:
         name = "leaky_relu" if name == "prelu" else name
         return Kind("elman", name, float(leak), float(alpha or 0.0))
     return None
+
+
+def _extra_of(kind: Kind, weights: Mapping[str, Tensor]) -> Tensor | None:
+    """A cell's further parameters as the core reads them, see ``kernels.Inputs``."""
+    extra = weights.get("weight_peephole", weights.get("alpha"))
+    if kind.cell != "lstm_layer_norm":
+        return extra
+    size = weights["norm_c"].numel()
+    if "bias_ih" in weights:
+        bias = weights["bias_ih"] + weights["bias_hh"]
+    else:
+        bias = torch.zeros_like(weights["norm_ih"])
+    names = ("norm_ih", "norm_hh", "", "norm_c", "norm_c_bias")
+    parts = [(weights[n] if n else bias).view(-1, size) for n in names]
+    return torch.cat(parts if extra is None else [*parts, extra])
+
+
+def inputs_of(
+    kind: Kind, x: Tensor, state: Sequence[Tensor], weights: Mapping[str, Tensor]
+) -> Inputs:
+    """A layer's input, state (h, or h and c) and parameters."""
+    norm = kind.cell == "lstm_layer_norm"  # adds the biases itself
+    return Inputs(
+        x,
+        weights["weight_ih"],
+        weights["weight_hh"],
+        state[0],
+        state[1] if kind.has_c else None,
+        None if norm else weights.get("bias_ih"),
+        None if norm else weights.get("bias_hh"),
+        weights.get("weight_hr"),
+        _extra_of(kind, weights),
+    )
 
 
 def usable(kind: Kind | None, tensors: Sequence[Tensor]) -> bool:
@@ -83,27 +116,19 @@ def run(
     masks = {f: v for f, v in hold.items() if isinstance(v, Tensor)}
     shares = {f: float(v) for f, v in hold.items() if not isinstance(v, Tensor)}
     initial = None if reset is None else initial
-    inputs = Inputs(
-        x,
-        weights["weight_ih"],
-        weights["weight_hh"],
-        state.h,
-        getattr(state, "c", None),
-        weights.get("bias_ih"),
-        weights.get("bias_hh"),
-        weights.get("weight_peephole", weights.get("alpha")),
-        lengths,
-        reset,
-        getattr(initial, "h", None),
-        getattr(initial, "c", None),
-        noise.recurrent_mask,
-        masks.get("h"),
-        masks.get("c"),
-        getattr(perturbation, "h", None),
-        getattr(perturbation, "c", None),
-        shares.get("h", 0.0),
-        shares.get("c", 0.0),
-        reverse,
+    inputs = inputs_of(kind, x, state, weights)._replace(
+        lengths=lengths,
+        reset=reset,
+        initial_h=getattr(initial, "h", None),
+        initial_c=getattr(initial, "c", None),
+        mask=noise.recurrent_mask,
+        hold_h=masks.get("h"),
+        hold_c=masks.get("c"),
+        added_h=getattr(perturbation, "h", None),
+        added_c=getattr(perturbation, "c", None),
+        share_h=shares.get("h", 0.0),
+        share_c=shares.get("c", 0.0),
+        reverse=reverse,
     )
     # A gradient will be asked for, or gates are wanted: what the core saves has both.
     save = return_gates or (

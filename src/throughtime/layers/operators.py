@@ -30,6 +30,7 @@ def recurrence(
     c: Tensor | None,
     bias_ih: Tensor | None,
     bias_hh: Tensor | None,
+    weight_hr: Tensor | None,
     extra: Tensor | None,
     lengths: Tensor | None,
     reset: Tensor | None,
@@ -51,8 +52,8 @@ def recurrence(
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
     """All steps of one layer and direction: the fields of ``kernels.Outputs``."""
     inputs, kind = named(
-        x, weight_ih, weight_hh, h, c, bias_ih, bias_hh, extra, lengths, reset,
-        initial_h, initial_c, mask, hold_h, hold_c, added_h, added_c,
+        x, weight_ih, weight_hh, h, c, bias_ih, bias_hh, weight_hr, extra, lengths,
+        reset, initial_h, initial_c, mask, hold_h, hold_c, added_h, added_c,
         share_h, share_c, reverse, cell, activation, leak, alpha,
     )  # fmt: skip
     h_steps, c_steps, h, c, saved = kernels.forward(inputs, kind, save)

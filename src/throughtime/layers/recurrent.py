@@ -21,6 +21,7 @@ from throughtime.layers.ragged import (
     unpack,
 )
 from throughtime.layers.stack import check_residual, stack_cells, zoneout_rates
+from throughtime.layers.stream import Stream
 from throughtime.layers.trace import Trace, map_state, map_trace
 from throughtime.layers.unroll import check_backend, unroll, used_backend
 
@@ -172,6 +173,20 @@ class Recurrent(nn.Module):
         )
         return cell.State(*(field.expand(batch, -1) for field in fields))
 
+    def read_state(self, state: Any, batch_size: int) -> tuple[Any, ...]:
+        """A state as ``forward`` takes it, checked: one cell state per layer.
+
+        Raises:
+            InvalidShape: it does not fit the layer or the batch.
+        """
+        if state is None:
+            return self.initial_state(batch_size)
+        return door.as_state(state, self.cells, batch_size)
+
+    def write_state(self, state: tuple[Any, ...]) -> Any:
+        """A state as ``forward`` returns it."""
+        return state
+
     def zero_perturbation(self, x: Tensor) -> tuple[Any, ...]:
         """Zeros to hand in as ``perturbation`` for ``x``; they take gradients.
 
@@ -291,11 +306,7 @@ class Recurrent(nn.Module):
         steps, batch = x.shape[:2]
         lengths = check_lengths(lengths, steps, batch, x.device)
         reset = reset_mask(reset, steps, batch, x.device)
-        before = (
-            self.initial_state(batch)
-            if state is None
-            else door.as_state(state, self.cells, batch)
-        )
+        before = Recurrent.read_state(self, state, batch)
         if perturbation is not None and len(perturbation) != len(self.cells):
             raise InvalidShape(
                 f"perturbation must have {len(self.cells)} entries, one per layer and "
@@ -355,6 +366,16 @@ class Recurrent(nn.Module):
             drops.recurrent_mask(cell, x, self.recurrent_dropout, self.training),
             drops.zoneout(cell, x, self.zoneout, self.training),
         )
+
+    def stream(self, batch_size: int = 1, state: Any = None) -> Stream:
+        """The layer one step at a time, see ``Stream``.
+
+        >>> import throughtime as tt
+        >>> stream = tt.GRU(3, 4).stream()
+        >>> stream.step(torch.zeros(3)).shape
+        torch.Size([4])
+        """
+        return Stream(self, batch_size, state)
 
     def check_input(self, x: Any) -> None:
         """Raise if ``x`` is not a sequence this layer can read."""

@@ -120,6 +120,14 @@ class _TorchLayer(Recurrent):
         )
         return outputs, self._to_torch(final), *trace
 
+    def read_state(self, state: Any, batch_size: int) -> tuple[Any, ...]:
+        if state is None:
+            return self.initial_state(batch_size)
+        return self._from_torch(state, batch_size, True)
+
+    def write_state(self, state: tuple[Any, ...]) -> Any:
+        return self._to_torch(state)
+
     def check_input(self, x: Any) -> None:
         if isinstance(x, Tensor) and x.dim() not in (2, 3):
             raise InvalidValue(
