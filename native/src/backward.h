@@ -215,8 +215,9 @@ class BackwardRun {
     if (going) {
       for (int64_t j = 0; j < going; ++j) o.a[j] = next + j * width() + cell.h_slot * p.H;
       const int64_t K = cell.h_gates * p.H;
-      panel_product<T>(o.a, going, 1, K, nullptr, w_hh + K * b.before, b.vectors, o.dh,
-                       columns);
+      const T* panel = w_hh + K * b.before;
+      panel_product<T>(o.a, going, 1, K, nullptr, panel, b.vectors, o.dh, columns, false,
+                       s & 1 ? panel - K * columns : panel + K * columns);
     }
     for (int64_t j = 0; j < rows; ++j) {
       T* dh = o.dh + j * columns;
@@ -273,7 +274,8 @@ class BackwardRun {
         o.mask[j] = at(p.mask, b, p.P);
         if (resets_before()) o.h_in[j] = o.group->masked + j * p.P;
       }
-      o.saved[j] = at(p.saved, grid, cell.slots * p.H);
+      o.saved[j] = p.saved ? at(p.saved, grid, cell.slots * p.H)
+                           : at(p.states[0], grid, p.P);
       o.dc[j] = o.group->dc + j * p.H;
       o.dz[j] = here.dz + j * width();
       o.mid[j] = here.mid + j * p.H;

@@ -196,14 +196,16 @@ class ForwardRun {
   }
 
   // a[rows] times all panels of one block.
+  // `back`: the blocks run from the last to the first.
   void product(const UnitBlock& b, int gates, const T* const* a, int64_t rows, int64_t K,
-               const T* panel, T* out) const {
+               const T* panel, T* out, bool back = false) const {
     const int all = gates * b.vectors;
     for (int first = 0; first < all; first += kPanelVectors) {
       const int n = std::min(kPanelVectors, all - first);
+      const int64_t size = (K + 1) * n * lanes<T>;
       panel_product(a, rows, 1, K, panel, panel + n * lanes<T>, n, out + first * lanes<T>,
-                    int64_t(all) * lanes<T>);
-      panel += (K + 1) * n * lanes<T>;
+                    int64_t(all) * lanes<T>, false, back ? panel - size : panel + size);
+      panel += size;
     }
   }
 
@@ -287,7 +289,7 @@ class ForwardRun {
     else
       plan.runs(units, o.thread, s, [&](const UnitBlock& b) {
         product(b, cell.h_gates, o.rows.a, rows, p.P,
-                w_hh + (p.P + 1) * cell.h_gates * b.before, o.ah);
+                w_hh + (p.P + 1) * cell.h_gates * b.before, o.ah, s & 1);
         cell.forward[0](block(o, chunk, b, rows, row, o.ah, cell.h_gates));
         if (cell.has_c) disturb(o, 1, b, s);
         if (cell.second == Second::none) settle(o, b, s);

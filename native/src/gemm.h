@@ -19,6 +19,7 @@ inline constexpr int kAccumulators = 24;
 inline constexpr int kAccumulators = 12;
 #endif
 inline constexpr int kPanelVectors = 4;
+inline constexpr int kLine = 64;  // bytes that the memory moves at once
 
 constexpr int max_rows(int vectors) {
   return std::min(kAccumulators / vectors, 8);
@@ -27,7 +28,7 @@ constexpr int max_rows(int vectors) {
 // c[r][v] (+)= start[v] + sum over k of a[r][k * step] * b[k][v]
 template <class T, int R, int V>
 void tile(const T* const* a, int64_t step, int64_t K, const T* start, const T* b, T* c,
-          int64_t c_row, bool add) {
+          int64_t c_row, bool add, const char* soon) {
   vec<T> sum[R][V];
   const T* row[R];
 #pragma GCC unroll 8
@@ -38,7 +39,8 @@ void tile(const T* const* a, int64_t step, int64_t K, const T* start, const T* b
       sum[r][v] = start ? load(start + v * lanes<T>) : vec<T>{};
   }
   int64_t at = 0;
-  for (int64_t k = 0; k < K; ++k, at += step, b += V * lanes<T>) {
+  for (int64_t k = 0; k < K; ++k, at += step, b += V * lanes<T>, soon += kLine) {
+    __builtin_prefetch(soon);
     vec<T> w[V];
 #pragma GCC unroll 4
     for (int v = 0; v < V; ++v) w[v] = load(b + v * lanes<T>);
@@ -60,7 +62,7 @@ void tile(const T* const* a, int64_t step, int64_t K, const T* start, const T* b
 
 template <class T>
 using Tile = void (*)(const T* const*, int64_t, int64_t, const T*, const T*, T*, int64_t,
-                      bool);
+                      bool, const char*);
 
 template <class T, int R, int V>
 constexpr Tile<T> tile_or_null() {
@@ -80,16 +82,20 @@ Tile<T> tile_for(int rows, int vectors) {
   return table[vectors - 1][rows];
 }
 
-// All rows of A against one panel, in tiles of nearly equal height.
+// All rows of A against one panel, in tiles of nearly equal height. Meanwhile, line by
+// line, the panel at `soon` comes into the cache: it is the one that is needed next.
 template <class T>
 TT_INLINE void panel_product(const T* const* a, int64_t rows, int64_t step, int64_t K,
                              const T* start, const T* panel, int vectors, T* c,
-                             int64_t c_row, bool add = false) {
+                             int64_t c_row, bool add = false,
+                             const T* soon = nullptr) {
   const int64_t most_rows = max_rows(vectors);
   const int64_t tiles = (rows + most_rows - 1) / most_rows;
   for (int64_t i = 0, r = 0; i < tiles; ++i) {
     const int64_t n = (rows - r) / (tiles - i);
-    tile_for<T>(int(n), vectors)(a + r, step, K, start, panel, c + r * c_row, c_row, add);
+    tile_for<T>(int(n), vectors)(a + r, step, K, start, panel, c + r * c_row, c_row, add,
+                                 reinterpret_cast<const char*>(soon ? soon : panel) +
+                                     i * K * kLine);
     r += n;
   }
 }

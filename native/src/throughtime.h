@@ -60,7 +60,9 @@ typedef struct tt_problem {
 
   void* states[2];  // grids of h and c; h is 0 where a step does not exist
   void* final[2];   // by sequence
-  void* saved;      // (T, B, slots, H), see tt_slots; null: forward only
+  // (T, B, slots, H), see tt_slots. Null: forward only; or, in backward, h is the saved
+  // value (an identity, sigmoid, tanh or ReLU without leak, hold, share and added).
+  void* saved;
 
   // Backward: gradients that come in (null: zero) ...
   const void* grad_out;  // of h, row (t, b) at grad_out + t * grad_step + b * grad_batch

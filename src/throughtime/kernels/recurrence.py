@@ -97,7 +97,7 @@ class Outputs(NamedTuple):
 
     h_steps, c_steps: all states, (T, B, P) and (T, B, H); h is 0, and c undefined,
     where a step does not exist. h, c: the final state. saved: (T, B, slots, H), for
-    ``backward``.
+    ``backward``; empty where h says it all.
     Without c, and unless to be saved, these are empty.
     """
 
@@ -106,6 +106,22 @@ class Outputs(NamedTuple):
     h: Tensor
     c: Tensor
     saved: Tensor
+
+
+# Functions whose slope follows from their value.
+_SLOPE_FROM_VALUE = ("identity", "sigmoid", "tanh", "relu")
+
+
+def _h_is_enough(inputs: Inputs, kind: Kind) -> bool:
+    """Whether ``backward`` needs nothing but h: it is the activation itself."""
+    return (
+        kind.cell == "elman"
+        and kind.leak == 1
+        and kind.activation in _SLOPE_FROM_VALUE
+        and inputs.hold_h is None
+        and inputs.share_h == 0
+        and inputs.added_h is None
+    )
 
 
 def outputs_like(
@@ -119,6 +135,7 @@ def outputs_like(
     """Uninitialised outputs of the right shapes, made by ``new``."""
     x, steps, batch = inputs.x, inputs.x.size(0), inputs.x.size(1)
     size, projected = inputs.hidden_size, inputs.weight_hh.size(1)
+    save = save and not _h_is_enough(inputs, kind)
     return Outputs(
         new((steps, batch, projected), x),
         new((steps, batch, size) if kind.has_c else (0,), x),
