@@ -5,16 +5,35 @@
 
 namespace TT_ISA {
 
+using Run = int (*)(const tt_problem&);
+
 namespace {
 
-template <class T, template <class> class Run>
+// Threads that pay off for a problem alone.
+template <class T>
+int team_of(const tt_problem& p) {
+  CellRules<T> rules{};
+  if (!rules_of<T>(p, rules)) return 1;
+  return threads_for<T>(p, rules.h_gates);
+}
+
+// Whether one of two threads for each of two such problems beats both for one after the
+// other: measured, where two are all that it would take, and unless it is over before the
+// second thread has woken up.
+bool side_by_side(const tt_problem& p) {
+  constexpr int64_t short_work = 500000;
+  if (p.threads < 2 || p.T * p.B * p.H * (p.H + p.I) < short_work) return false;
+  return (p.bytes == 4 ? team_of<float>(p) : team_of<double>(p)) <= 2;
+}
+
+template <class T, template <class> class Loops>
 int run(const tt_problem& p) {
   thread_local Arena arena;
   CellRules<T> rules{};
   if (!rules_of<T>(p, rules)) return 1;
   try {
-    const int team = available(threads_for<T>(p, rules.h_gates));
-    if (!Run<T>(p, rules, team).run(arena)) Run<T>(p, rules, 1).run(arena);
+    const int team = available(team_of<T>(p));
+    if (!Loops<T>(p, rules, team).run(arena)) Loops<T>(p, rules, 1).run(arena);
   } catch (const std::bad_alloc&) {
     return 2;
   }
@@ -29,6 +48,16 @@ int forward(const tt_problem& p) {
 
 int backward(const tt_problem& p) {
   return p.bytes == 4 ? run<float, BackwardRun>(p) : run<double, BackwardRun>(p);
+}
+
+// Two problems that do not depend on each other, such as the directions of a layer. Side
+// by side, on one thread each, their threads never wait for each other.
+int both(const tt_problem* p, Run run) {
+  int status[2] = {0, 0};
+  const auto one = [&](int i) { status[i] = run(p[i]); };
+  const bool split = available(2) == 2 && side_by_side(p[0]) && side_by_side(p[1]);
+  if (!split || !together(2, one)) one(0), one(1);
+  return status[0] ? status[0] : status[1];
 }
 
 throughtime::StreamBase* stream(const tt_problem& p) {

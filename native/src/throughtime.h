@@ -86,6 +86,9 @@ int tt_slots(int cell, int64_t H);
 // 0, or 1: unknown instruction set, cell or type; 2: out of memory.
 int tt_forward(const tt_problem* problem, const char* instruction_set);
 int tt_backward(const tt_problem* problem, const char* instruction_set);
+// Two problems, forward or backward, that do not read each other's results: at the same
+// time where that is faster.
+int tt_both(const tt_problem* problems, int backward, const char* instruction_set);
 // One step at a time. A stream keeps its own copy of the weights and its state, which
 // starts at zero; x is (B, I) and out, the new h, (B, P), both contiguous. Null if refused
 // or out of memory. One stream is for one thread at a time.

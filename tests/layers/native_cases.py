@@ -85,6 +85,10 @@ def random_case(seed: int, dtype: torch.dtype = torch.float64) -> Case:
         options |= {"reset": mask(0.3, steps, batch), "initial": state_of(batch)}
     if pick.random() < 0.3:
         options["perturbation"] = state_of(steps, batch)
+    if pick.random() < 0.3:
+        gain = randn(steps, batch)
+        options["carry_gain"] = gain.where(mask(0.7, steps, batch), 0.0)
+    options["recompute"] = pick.random() < 0.3
     noise: dict[str, Any] = {}
     if pick.random() < 0.3:
         noise["recurrent_mask"] = mask(0.7, batch, fields["h"]).to(dtype) / 0.7

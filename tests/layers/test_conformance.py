@@ -324,8 +324,38 @@ def test_compiles_into_one_graph():
     torch.testing.assert_close(compiled(x)[0], layer(x)[0])
 
 
-def test_autocast_runs():
+@pytest.mark.parametrize("backend", ["auto", "loop"])
+@pytest.mark.parametrize("name", ["LSTM", "GRU", "RNN"])
+def test_autocast_changes_nothing_on_the_cpu(name, backend):
+    """The layer computes in the type of its weights; inputs are converted to it."""
+    layer = getattr(tt, name)(3, 4, 2, bidirectional=True)
+    layer.backend = backend
+    x = torch.randn(6, 3, 3, requires_grad=True)
+    options = {"lengths": [6, 0, 4], "reset": torch.rand(6, 3) < 0.3}
+    found = []
+    for enabled in (False, True):
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=enabled):
+            outputs, final = layer(x, **options)
+        (first,) = torch.autograd.grad((outputs**2).sum(), x, create_graph=True)
+        second = torch.autograd.grad((first**2).sum(), list(layer.parameters()))
+        found.append([outputs, *torch.utils._pytree.tree_leaves(final), first, *second])
+    for a, b in zip(*found, strict=True):
+        assert a.dtype == torch.float32
+        torch.testing.assert_close(a, b, rtol=0, atol=0)
+
+
+def test_autocast_takes_input_and_state_of_another_type():
+    """What a bfloat16 layer below hands on is converted, and is the same numbers."""
     layer = tt.GRU(3, 4)
+    x, h = torch.randn(6, 2, 3).bfloat16(), torch.randn(1, 2, 4).bfloat16()
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        outputs, _ = layer(torch.randn(4, 2, 3))
-    assert torch.isfinite(outputs).all()
+        outputs, _ = layer(x, h)
+    torch.testing.assert_close(outputs, layer(x.float(), h.float())[0], rtol=0, atol=0)
+
+
+def test_autocast_compiles_into_one_graph():
+    layer = tt.LSTM(3, 4)
+    x = torch.randn(4, 2, 3)
+    compiled = torch.compile(layer, fullgraph=True, backend="eager")
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        torch.testing.assert_close(compiled(x)[0], layer(x)[0])

@@ -8,6 +8,9 @@ import throughtime as tt
 from throughtime.errors import InvalidShape, InvalidType, InvalidValue
 
 X = torch.zeros(5, 2, 3)
+WIDE = pack_sequence([torch.zeros(5, 7), torch.zeros(2, 7)])
+MASK = torch.zeros(5, 2, dtype=torch.bool)
+META = torch.zeros(2, dtype=torch.int64, device="meta")
 PACKED = pack_sequence([torch.zeros(5, 3), torch.zeros(2, 3)])
 
 
@@ -57,6 +60,41 @@ def cell(inputs=3, hidden=4):
         ((X, ((torch.zeros(2, 4), None),)), {}, InvalidShape, "got NoneType"),
         ((X,), {"perturbation": ()}, InvalidShape, "perturbation must have 1 entries"),
         ((PACKED,), {"lengths": [5, 2]}, InvalidValue, "lengths given together with"),
+        ((WIDE,), {}, InvalidShape, "Expected 3, got 7"),
+        ((X.to("meta"),), {}, InvalidValue, "x is on meta, but the weights are on cpu"),
+        ((X.to_sparse(),), {}, InvalidType, "x should be dense, got torch.sparse_coo"),
+        ((X,), {"lengths": ["a", "b"]}, InvalidType, "lengths should be integers"),
+        ((X,), {"lengths": [2**70, 1]}, InvalidType, "lengths should be integers"),
+        ((X,), {"lengths": META}, InvalidValue, "lengths is on the meta device"),
+        ((X,), {"reset": MASK.to("meta")}, InvalidValue, "reset is on the meta device"),
+        ((X,), {"reset": MASK.to_sparse()}, InvalidType, "reset should be dense"),
+        (
+            (X, ((torch.zeros(2, 4).double(), torch.zeros(2, 4)),)),
+            {},
+            InvalidValue,
+            r"state\[0\].h must have the dtype of the weights, torch.float32, got",
+        ),
+        (
+            (X, ((torch.zeros(2, 4, device="meta"), torch.zeros(2, 4)),)),
+            {},
+            InvalidValue,
+            r"state\[0\].h must have the device of the weights, cpu, got meta",
+        ),
+        ((X[:, 0], "state"), {}, InvalidShape, "tuple of 1 cell states.*got str"),
+        ((X,), {"perturbation": X}, InvalidShape, "1 entries, .* got Tensor"),
+        ((X,), {"perturbation": (X,)}, InvalidShape, r"must be a tuple \(h, c\)"),
+        (
+            (X,),
+            {"perturbation": ((X, None),)},
+            InvalidShape,
+            r"perturbation\[0\].h must have shape \(5, 2, 4\), time first, got",
+        ),
+        (
+            (X,),
+            {"perturbation": ((torch.zeros(5, 2, 4).double(), None),)},
+            InvalidValue,
+            r"perturbation\[0\].h must have the dtype of the weights",
+        ),
     ],
 )
 def test_forward(arguments, options, error, says):
@@ -145,3 +183,36 @@ def test_cell_states():
         tt.LSTMCell(3, 4)(X[0], torch.zeros(2, 4))  # pyright: ignore[reportArgumentType]
     with pytest.raises(InvalidType, match="hidden should be a Tensor, got list"):
         tt.GRUCell(3, 4)(X[0], [])  # pyright: ignore[reportArgumentType]
+
+
+@pytest.mark.parametrize(
+    ("name", "shape"), [("weight_hh_l0", (3, 3)), ("bias_ih_l0", (3,))]
+)
+def test_replaced_parameters(name, shape):
+    """They never reach the compiled core, which would read past their end."""
+    layer = tt.Recurrent(cell())
+    with pytest.raises(RuntimeError, match="shape"):
+        torch.func.functional_call(layer, {name: torch.zeros(shape)}, (X,))
+
+
+def test_replaced_initial_state():
+    layer = tt.Recurrent(cell(), learned_initial_state=True)
+    with pytest.raises(RuntimeError, match="expanded size"):
+        torch.func.functional_call(layer, {"initial_h_l0": torch.zeros(2)}, (X,))
+
+
+@pytest.mark.parametrize("backend", ["auto", "loop"])
+def test_nan_stays_in_its_sequence(backend):
+    layer = tt.Recurrent(cell(), backend=backend)
+    x = torch.randn(5, 2, 3)
+    whole, _ = layer(x)
+    x[2, 0] = float("nan")
+    outputs, _ = layer(x)
+    assert torch.isnan(outputs[2:, 0]).all()
+    torch.testing.assert_close(outputs[:, 1], whole[:, 1])
+    torch.testing.assert_close(outputs[:2], whole[:2])
+
+
+def test_no_sequences_and_no_lengths():
+    outputs, _ = tt.Recurrent(cell())(torch.zeros(5, 0, 3), lengths=[])
+    assert outputs.shape == (5, 0, 4)

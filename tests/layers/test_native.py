@@ -109,7 +109,8 @@ def test_operators_keep_torchs_promises():
     weights = [torch.randn(16, n, requires_grad=True) for n in (3, 4)]
     state = [torch.zeros(2, 4), torch.zeros(2, 4)]
     arguments = (*Inputs(x, *weights, *state), *Kind("lstm"))
-    torch.library.opcheck(recurrence, (*arguments, True))
+    torch.library.opcheck(recurrence, (*arguments, True, False))
+    torch.library.opcheck(recurrence, (*arguments, False, True))
 
 
 @needs_core
@@ -199,6 +200,36 @@ def test_backend_names():
     assert tt.LSTM(3, 4).to(torch.bfloat16).backend_used == "loop"
     with pytest.raises(ValueError, match="has no rule for Mine"):
         tt.Recurrent(several, backend="native")
+
+
+@needs_core
+@pytest.mark.parametrize("name", ["LSTM", "GRU", "RNN"])
+def test_bfloat16_weights_run_natively_in_inference(name):
+    """Numbers of bfloat16, arithmetic of float32: at the end one rounding, 2^-9."""
+    torch.manual_seed(0)
+    layer = getattr(tt, name)(20, 50, 2, bidirectional=True).bfloat16()
+    wide = getattr(tt, name)(20, 50, 2, bidirectional=True)
+    wide.load_state_dict(layer.state_dict())
+    x = torch.randn(30, 4, 20).bfloat16()
+    with torch.no_grad():
+        assert layer.backend_used == "native"
+        outputs, _ = layer(x, lengths=[30, 0, 7, 12])
+        exact, _ = wide(x.float(), lengths=[30, 0, 7, 12])
+    assert outputs.dtype == torch.bfloat16
+    # The first layer's outputs are rounded too before they enter the second one.
+    torch.testing.assert_close(outputs.float(), exact, rtol=2**-8, atol=2**-8)
+    assert layer.backend_used == "loop"
+
+
+@needs_core
+def test_views_that_flip_the_sign_are_read_with_it():
+    """The imaginary part of a conjugate shares memory with the number itself."""
+    layer = tt.GRU(3, 4, dtype=torch.float64)
+    z = torch.randn(5, 2, 3, dtype=torch.complex128)
+    hidden = torch.randn(1, 2, 4, dtype=torch.complex128)
+    x, h = z.conj().imag, hidden.conj().imag
+    assert x.is_neg()
+    torch.testing.assert_close(layer(x, h)[0], layer(-z.imag, -hidden.imag)[0])
 
 
 def test_without_the_core_everything_runs_and_says_so_once():

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 import throughtime as tt
+from throughtime import kernels
 from throughtime.errors import InvalidShape, InvalidType, InvalidValue
 
 CELLS = {
@@ -115,3 +116,30 @@ def test_errors() -> None:
         stream.step(torch.zeros(2, 2, dtype=torch.float64))
     with pytest.raises(InvalidShape):
         stream.state = torch.zeros(3)
+
+
+@pytest.mark.skipif(kernels.library() is None, reason="the loop rounds every step")
+def test_bfloat16_weights() -> None:
+    """The layer's own results: float32 inside, rounded at the door, at every layer."""
+    torch.manual_seed(0)
+    layer = tt.LSTM(5, 20, 2).bfloat16().eval()
+    x = torch.randn(9, 2, 5).bfloat16()
+    stream = layer.stream(2)
+    steps = torch.stack([stream.step(x_t) for x_t in x])
+    with torch.no_grad():
+        outputs, (h, c) = layer(x)
+    assert steps.dtype == torch.bfloat16
+    torch.testing.assert_close(steps, outputs, rtol=0, atol=0)
+    torch.testing.assert_close(stream.state[0], h, rtol=0, atol=0)
+    torch.testing.assert_close(stream.state[1], c, rtol=0, atol=0)
+
+
+def test_weights_in_any_layout() -> None:
+    layer = tt.GRU(5, 20).eval()
+    x = torch.randn(9, 1, 5)
+    expected, _ = layer(x)
+    layer.weight_hh_l0 = torch.nn.Parameter(layer.weight_hh_l0.detach().T.clone().T)
+    assert not layer.weight_hh_l0.is_contiguous()
+    stream = layer.stream()
+    steps = torch.stack([stream.step(x_t) for x_t in x])
+    torch.testing.assert_close(steps, expected, rtol=0, atol=0)

@@ -7,5 +7,7 @@ from throughtime.kernels.recurrence import Inputs as Inputs
 from throughtime.kernels.recurrence import Kind as Kind
 from throughtime.kernels.recurrence import Outputs as Outputs
 from throughtime.kernels.recurrence import backward as backward
+from throughtime.kernels.recurrence import backward_both as backward_both
 from throughtime.kernels.recurrence import forward as forward
+from throughtime.kernels.recurrence import forward_both as forward_both
 from throughtime.kernels.stream import CoreStream as CoreStream

@@ -11,6 +11,7 @@ import os
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -99,9 +100,15 @@ class Library:
 
     def run(self, name: str, problem: Problem) -> None:
         """Call ``tt_forward`` or ``tt_backward``."""
-        status = getattr(self.code, name)(
-            ctypes.byref(problem), self.instruction_set.encode()
-        )
+        self._call(name, ctypes.byref(problem))
+
+    def run_both(self, name: str, problems: tuple[Problem, Problem]) -> None:
+        """The same for two problems that do not read each other's results."""
+        pair = (Problem * 2)(*problems)
+        self._call("tt_both", ctypes.byref(pair), int(name == "tt_backward"))
+
+    def _call(self, name: str, *arguments: Any) -> None:
+        status = getattr(self.code, name)(*arguments, self.instruction_set.encode())
         if status == 2:
             raise MemoryError("no memory left for the work space of a recurrent layer")
         if status:

@@ -4,13 +4,13 @@ No autograd and no checks here: ``layers`` registers these functions with torch 
 hands in tensors that fit.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from throughtime.kernels.library import Problem, library
+from throughtime.kernels.library import Library, Problem, library
 from throughtime.kernels.memory import empty
 
 # As in native/src/throughtime.h.
@@ -60,7 +60,8 @@ class Inputs(NamedTuple):
     or the slope of PReLU (); lengths (B,); reset (T, B) and the initial state it
     returns to; mask (B, P) on h in the recurrent product; hold (T, B, P or H), True
     where a unit keeps its old value, or share, the part of the old value; added
-    (T, B, P or H), after each step.
+    (T, B, P or H), after each step; carry_gain (T, B) on the gradient of the state that
+    enters a step.
     """
 
     x: Tensor
@@ -81,6 +82,7 @@ class Inputs(NamedTuple):
     hold_c: Tensor | None = None
     added_h: Tensor | None = None
     added_c: Tensor | None = None
+    carry_gain: Tensor | None = None
     share_h: float = 0.0
     share_c: float = 0.0
     reverse: bool = False
@@ -147,10 +149,18 @@ def outputs_like(
 
 def forward(inputs: Inputs, kind: Kind, save: bool) -> Outputs:
     """All steps forward; with ``save`` what ``backward`` needs is kept."""
-    inputs = _ready(inputs)
+    inputs = ready(inputs)
     outputs = outputs_like(inputs, kind, save, empty)
-    problem = problem_of(inputs, kind, outputs)
-    _run("tt_forward", problem)
+    _core().run("tt_forward", problem_of(inputs, kind, outputs))
+    return outputs
+
+
+def forward_both(pair: Sequence[tuple[Inputs, Kind]], save: bool) -> list[Outputs]:
+    """``forward`` of two layers that do not depend on each other, together."""
+    pair = [(ready(inputs), kind) for inputs, kind in pair]
+    outputs = [outputs_like(inputs, kind, save, empty) for inputs, kind in pair]
+    first, second = (problem_of(*p, o) for p, o in zip(pair, outputs, strict=True))
+    _core().run_both("tt_forward", (first, second))
     return outputs
 
 
@@ -168,68 +178,109 @@ _GRADIENTS = (
 def backward(
     inputs: Inputs,
     kind: Kind,
-    outputs: Outputs,
+    outputs: Outputs | None,
     grads: Outputs | tuple[Tensor | None, ...],
-    wanted: tuple[bool, ...],
-    carry_gain: Tensor | None = None,
+    wanted: Sequence[bool],
 ) -> list[Tensor | None]:
     """Gradients of the first fields of ``Inputs``, where ``wanted``.
 
     Args:
         inputs: as given to ``forward``.
         kind: as given to ``forward``.
-        outputs: as returned by ``forward``.
+        outputs: as returned by ``forward``; None: computed again.
         grads: of ``h_steps``, ``c_steps``, ``h`` and ``c``, or None.
         wanted: one flag per tensor field of ``Inputs``.
-        carry_gain: (T, B), multiplies what flows from step t to step t - 1.
     """
-    inputs = _ready(inputs)
-    problem = problem_of(inputs, kind, outputs)
-    grad_steps, grad_c_steps, grad_h, grad_c = grads[:4]
-    if grad_steps is not None:
-        grad_steps = _rows(grad_steps)
-        problem.grad_out = grad_steps.data_ptr()
-        problem.grad_step, problem.grad_batch = grad_steps.stride()[:2]
-    incoming = [_contiguous(g) for g in (grad_c_steps, grad_h, grad_c, carry_gain)]
-    problem.grad_states = (None, _address(incoming[0]))
-    problem.grad_final = (_address(incoming[1]), _address(incoming[2]))
-    problem.carry_gain = _address(incoming[3])
-
-    results: dict[str, Tensor] = {}
-    # Steps that do not exist, and sequences without a reset, are not written.
-    sparse = ("added_h", "added_c", "x") if inputs.lengths is not None else ()
-    for name, want in zip(Inputs._fields, wanted, strict=False):
-        value = getattr(inputs, name)
-        if want and isinstance(value, Tensor):
-            shared = name == "extra" and value.dim() == 0
-            shape = (inputs.hidden_size,) if shared else tuple(value.shape)
-            results[name] = empty(shape, value)
-            if shared or name in (*sparse, "initial_h", "initial_c"):
-                results[name].zero_()
-    for name in _GRADIENTS:
-        setattr(problem, f"grad_{name}", _address(results.get(name)))
-    for target, names in (
-        ("grad_state", ("h", "c")),
-        ("grad_initial", ("initial_h", "initial_c")),
-        ("grad_added", ("added_h", "added_c")),
-    ):
-        setattr(problem, target, tuple(_address(results.get(n)) for n in names))
-    _run("tt_backward", problem)
-    if "extra" in results and inputs.extra is not None and inputs.extra.dim() == 0:
-        results["extra"] = results["extra"].sum()  # units share the slope
-    return [results.get(name) for name, _ in zip(Inputs._fields, wanted, strict=False)]
+    if outputs is None:
+        outputs = forward(inputs, kind, True)
+    task = _Backward(inputs, kind, outputs, grads, wanted)
+    _core().run("tt_backward", task.problem)
+    return task.gradients()
 
 
-def _run(name: str, problem: Problem) -> None:
+def backward_both(
+    pair: Sequence[tuple[Inputs, Kind]],
+    outputs: Sequence[Outputs] | None,
+    grads: Sequence[Outputs | tuple[Tensor | None, ...]],
+    wanted: Sequence[Sequence[bool]],
+) -> list[list[Tensor | None]]:
+    """``backward`` of two layers that do not depend on each other, together."""
+    if outputs is None:
+        outputs = forward_both(pair, True)
+    first, second = (
+        _Backward(*pair[i], outputs[i], grads[i], wanted[i]) for i in range(2)
+    )
+    _core().run_both("tt_backward", (first.problem, second.problem))
+    return [first.gradients(), second.gradients()]
+
+
+class _Backward:
+    """One backward problem: what goes in, and the memory for what comes out."""
+
+    def __init__(
+        self,
+        inputs: Inputs,
+        kind: Kind,
+        outputs: Outputs,
+        grads: Outputs | tuple[Tensor | None, ...],
+        wanted: Sequence[bool],
+    ) -> None:
+        inputs = ready(inputs)
+        problem = problem_of(inputs, kind, outputs)
+        grad_steps = grads[0]
+        if grad_steps is not None:
+            grad_steps = _rows(grad_steps)
+            problem.grad_out = grad_steps.data_ptr()
+            problem.grad_step, problem.grad_batch = grad_steps.stride()[:2]
+        incoming = [_contiguous(g) for g in grads[1:4]]
+        problem.grad_states = (None, _address(incoming[0]))
+        problem.grad_final = (_address(incoming[1]), _address(incoming[2]))
+
+        results: dict[str, Tensor] = {}
+        # Steps that do not exist, and sequences without a reset, are not written.
+        sparse = ("added_h", "added_c", "x") if inputs.lengths is not None else ()
+        for name, want in zip(Inputs._fields, wanted, strict=False):
+            value = getattr(inputs, name)
+            if want and isinstance(value, Tensor):
+                shared = name == "extra" and value.dim() == 0
+                shape = (inputs.hidden_size,) if shared else tuple(value.shape)
+                results[name] = empty(shape, value)
+                if shared or name in (*sparse, "initial_h", "initial_c"):
+                    results[name].zero_()
+        for name in _GRADIENTS:
+            setattr(problem, f"grad_{name}", _address(results.get(name)))
+        for target, names in (
+            ("grad_state", ("h", "c")),
+            ("grad_initial", ("initial_h", "initial_c")),
+            ("grad_added", ("added_h", "added_c")),
+        ):
+            setattr(problem, target, tuple(_address(results.get(n)) for n in names))
+        self.problem, self._results, self._wanted = problem, results, wanted
+        # The problem holds addresses only.
+        self._alive = (inputs, outputs, grad_steps, incoming)
+
+    def gradients(self) -> list[Tensor | None]:
+        """One entry per flag of ``wanted``, after the run."""
+        results = self._results
+        extra = self._alive[0].extra
+        if "extra" in results and extra is not None and extra.dim() == 0:
+            results["extra"] = results["extra"].sum()  # units share the slope
+        return [
+            results.get(name)
+            for name, _ in zip(Inputs._fields, self._wanted, strict=False)
+        ]
+
+
+def _core() -> Library:
     core = library()
     assert core is not None  # layers asked before
-    core.run(name, problem)
+    return core
 
 
-def _ready(inputs: Inputs) -> Inputs:
+def ready(inputs: Inputs) -> Inputs:
     """The same inputs in layouts that the core can read."""
     contiguous = {
-        name: value.contiguous()
+        name: _contiguous(value)
         for name, value in inputs._asdict().items()
         if isinstance(value, Tensor) and name != "x"
     }
@@ -238,11 +289,12 @@ def _ready(inputs: Inputs) -> Inputs:
 
 def _rows(x: Tensor) -> Tensor:
     """Any strides for steps and sequences, but features side by side."""
+    x = x.resolve_neg()
     return x if x.stride(2) == 1 or x.size(2) == 1 else x.contiguous()
 
 
 def _contiguous(tensor: Tensor | None) -> Tensor | None:
-    return None if tensor is None else tensor.contiguous()
+    return None if tensor is None else tensor.resolve_neg().contiguous()
 
 
 def _address(tensor: Tensor | None) -> int | None:
@@ -288,6 +340,7 @@ def problem_of(inputs: Inputs, kind: Kind, outputs: Outputs | None) -> Problem:
         hold=(_address(inputs.hold_h), _address(inputs.hold_c)),
         share=(inputs.share_h, inputs.share_c),
         added=(_address(inputs.added_h), _address(inputs.added_c)),
+        carry_gain=_address(inputs.carry_gain),
     )
     if outputs is not None:
         problem.states = (_address(outputs.h_steps), _address(outputs.c_steps))

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from torch import Tensor
 
 from throughtime.kernels.library import library
-from throughtime.kernels.recurrence import Inputs, Kind, problem_of
+from throughtime.kernels.recurrence import Inputs, Kind, problem_of, ready
 
 
 class CoreStream:
@@ -21,6 +21,7 @@ class CoreStream:
     def __init__(self, inputs: Inputs, kind: Kind) -> None:
         core = library()
         assert core is not None  # layers asked before
+        inputs = ready(inputs)
         self._handle = core.new_stream(problem_of(inputs, kind, None))
         self._step = core.code.tt_stream_step
         self._move = core.code.tt_stream_state

@@ -68,6 +68,7 @@ def gradients(
             reverse=inputs.reverse,
             noise=_noise(inputs),
             perturbation=_state(cell, inputs.added_h, inputs.added_c),
+            carry_gain=inputs.carry_gain,
             return_states=True,
             return_gates=len(grads) > 4 and grads[4] is not None,
         )

@@ -30,6 +30,16 @@ class Unrolled(NamedTuple):
     gates: dict[str, Tensor] | None
 
 
+class Pass(NamedTuple):
+    """One cell over one batch in one direction: the arguments of ``loop``."""
+
+    cell: Cell
+    x: Tensor
+    state: Any
+    weights: Mapping[str, Tensor]
+    options: Mapping[str, Any]
+
+
 class Noise(NamedTuple):
     """Random numbers of one layer and direction, drawn before the loop.
 
@@ -64,6 +74,7 @@ def loop(
     reverse: bool = False,
     noise: Noise | None = None,
     perturbation: Any = None,
+    carry_gain: Tensor | None = None,
     return_states: bool = False,
     return_gates: bool = False,
 ) -> Unrolled:
@@ -82,6 +93,8 @@ def loop(
         noise: dropout and zoneout masks.
         perturbation: added to the state after each step, (T, B, H) per field (a field
             may be None). Its gradient is the total ∂L/∂h_t of every step.
+        carry_gain: multiplies the gradient of the state that enters a step, (T, B);
+            the states themselves stay as they are.
         return_states: fill ``states``.
         return_gates: fill ``gates``.
 
@@ -96,6 +109,7 @@ def loop(
     a_x = cell.input_part(x, weights).unbind(0)
     valid_at = None if valid is None else valid.unsqueeze(-1).unbind(0)
     reset_at = None if reset is None else reset.unsqueeze(-1).unbind(0)
+    gain_at = None if carry_gain is None else _gains(carry_gain, valid)
     # unbind, not indexing: the gradient of T indexings is quadratic in T.
     added = None if perturbation is None else _unbind(perturbation)
     states: list[Any] = [None] * steps
@@ -104,6 +118,8 @@ def loop(
         old = state
         if reset_at is not None:
             old = _where(reset_at[t], initial, old)
+        if gain_at is not None:
+            old = _carry(old, gain_at[t])
         new, gates[t] = cell.advance(a_x[t], old, weights, noise.recurrent_mask)
         if noise.hold is not None:
             at = {
@@ -156,6 +172,18 @@ def hold_state(hold: Mapping[str, Tensor | float], old: Any, new: Any) -> Any:
         else:
             held[field] = share * before + (1 - share) * after
     return new._replace(**held)
+
+
+def _gains(carry_gain: Tensor, valid: Tensor | None) -> tuple[Tensor, ...]:
+    gain = carry_gain.detach()
+    if valid is not None:
+        gain = gain.masked_fill(~valid, 1.0)
+    return gain.unsqueeze(-1).unbind(0)
+
+
+def _carry(state: Any, gain: Tensor) -> Any:
+    """The same state, whose gradient is multiplied by ``gain`` on its way back."""
+    return type(state)(*(s.detach() + gain * (s - s.detach()) for s in state))
 
 
 def _unbind(perturbation: Any) -> list[tuple[Tensor, ...] | None]:

@@ -8,11 +8,12 @@ from torch import Tensor
 
 from throughtime import kernels
 from throughtime.cells import GRU, IRNN, LSTM, NPRNN, Cell, Elman, Leaky
-from throughtime.kernels import Inputs, Kind
+from throughtime.errors import InvalidShape
+from throughtime.kernels import Inputs, Kind, Outputs
 from throughtime.kernels.recurrence import DTYPES
 from throughtime.layers.by_loop import GATES
-from throughtime.layers.loop import Noise, Unrolled, valid_mask
-from throughtime.layers.operators import call
+from throughtime.layers.direct import call
+from throughtime.layers.loop import Pass, Unrolled, valid_mask
 
 # Looked up once, so that torch.compile meets a constant.
 _CORE = kernels.missing() is None
@@ -72,19 +73,24 @@ def inputs_of(
 
 
 def usable(kind: Kind | None, tensors: Sequence[Tensor]) -> bool:
-    """Whether the core can take these tensors, here and now."""
+    """Whether the core can take these tensors, here and now.
+
+    bfloat16 is for inference: where gradients are on, the loop runs.
+    """
     if kind is None or not _CORE:
         return False
     first = tensors[0]
+    known = first.dtype in DTYPES or (
+        first.dtype == torch.bfloat16 and not torch.is_grad_enabled()
+    )
     return (
-        first.dtype in DTYPES
+        known
         and all(t.device.type == "cpu" and t.dtype == first.dtype for t in tensors)
-        and not torch.is_autocast_enabled("cpu")
-        and not _transformed()
+        and not transformed()
     )
 
 
-def _transformed() -> bool:
+def transformed() -> bool:
     """Inside torch.func or forward-mode AD, where the operators have no rule."""
     if torch.compiler.is_compiling():
         return False
@@ -95,29 +101,59 @@ def _transformed() -> bool:
     )
 
 
-def run(
-    cell: Cell,
-    kind: Kind,
-    x: Tensor,
-    state: Any,
-    weights: Any,
-    *,
-    initial: Any,
-    lengths: Tensor | None,
-    reset: Tensor | None,
-    reverse: bool,
-    noise: Noise,
-    perturbation: Any,
-    return_states: bool,
-    return_gates: bool,
-) -> Unrolled:
-    """``loop`` by the core; see there for arguments and result."""
+def run(passes: Sequence[Pass], recompute: bool) -> list[Unrolled]:
+    """``loop`` of one pass or of two that do not depend on each other, by the core."""
+    layers = [(_inputs(one), _known(kind_of(one.cell))) for one in passes]
+    # A gradient will be asked for, or gates are wanted: what the core saves has both.
+    save = passes[0].options["return_gates"] or (
+        torch.is_grad_enabled()
+        and not recompute
+        and any(
+            isinstance(t, Tensor) and t.requires_grad
+            for inputs, _ in layers
+            for t in inputs
+        )
+    )
+    if passes[0].x.dtype == torch.bfloat16:
+        wide = [(converted(inputs, torch.float32), kind) for inputs, kind in layers]
+        outputs = [converted(o, torch.bfloat16) for o in call(wide, save, recompute)]
+    else:
+        outputs = call(layers, save, recompute)
+    return [_unrolled(*pair) for pair in zip(passes, outputs, strict=True)]
+
+
+def converted(fields: Any, dtype: torch.dtype) -> Any:
+    """The same inputs or outputs, the numbers in ``dtype``."""
+    floats = {
+        name: value.to(dtype)
+        for name, value in fields._asdict().items()
+        if isinstance(value, Tensor) and value.is_floating_point()
+    }
+    return fields._replace(**floats)
+
+
+def _known(kind: Kind | None) -> Kind:
+    assert kind is not None  # unroll asked before
+    return kind
+
+
+def _inputs(one: Pass) -> Inputs:
+    _, x, state, weights, options = one
+    noise, reset = options["noise"], options["reset"]
+    initial = None if reset is None else options["initial"]
+    perturbation = options["perturbation"]
     hold = noise.hold or {}
+    # Parameters may have been replaced since; the core would read past their end.
+    for name, shape in one.cell.parameter_shapes().items():
+        if weights[name].shape != shape:
+            raise InvalidShape(
+                f"{name} of {one.cell!r} must have shape {tuple(shape)}, "
+                f"got {tuple(weights[name].shape)}"
+            )
     masks = {f: v for f, v in hold.items() if isinstance(v, Tensor)}
     shares = {f: float(v) for f, v in hold.items() if not isinstance(v, Tensor)}
-    initial = None if reset is None else initial
-    inputs = inputs_of(kind, x, state, weights)._replace(
-        lengths=lengths,
+    return inputs_of(_known(kind_of(one.cell)), x, state, weights)._replace(
+        lengths=options["lengths"],
         reset=reset,
         initial_h=getattr(initial, "h", None),
         initial_c=getattr(initial, "c", None),
@@ -126,29 +162,29 @@ def run(
         hold_c=masks.get("c"),
         added_h=getattr(perturbation, "h", None),
         added_c=getattr(perturbation, "c", None),
+        carry_gain=options["carry_gain"],
         share_h=shares.get("h", 0.0),
         share_c=shares.get("c", 0.0),
-        reverse=reverse,
+        reverse=options["reverse"],
     )
-    # A gradient will be asked for, or gates are wanted: what the core saves has both.
-    save = return_gates or (
-        torch.is_grad_enabled()
-        and any(isinstance(t, Tensor) and t.requires_grad for t in inputs)
-    )
-    outputs = call(inputs, kind, save)
+
+
+def _unrolled(one: Pass, outputs: Outputs) -> Unrolled:
+    cell, x, lengths = one.cell, one.x, one.options["lengths"]
+    kind = _known(kind_of(cell))
     final = cell.State(*([outputs.h, outputs.c] if kind.has_c else [outputs.h]))
     states = gates = None
-    if return_states:
+    if one.options["return_states"]:
         states = [outputs.h_steps, outputs.c_steps] if kind.has_c else [outputs.h_steps]
         if lengths is not None:
             # Steps that do not exist hold the state of the last one that was run.
             valid = valid_mask(lengths, x.size(0)).unsqueeze(-1)
-            held = state if reverse else final
+            held = one.state if one.options["reverse"] else final
             states = [
                 torch.where(valid, s, h) for s, h in zip(states, held, strict=True)
             ]
         states = cell.State(*states)
-    if return_gates:
+    if one.options["return_gates"]:
         gates = {name: outputs.saved[:, :, i] for name, i in GATES[kind.cell].items()}
         if lengths is not None:
             valid = valid_mask(lengths, x.size(0)).unsqueeze(-1)

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from throughtime import kernels
-from throughtime.kernels import Inputs, Kind, Outputs
+from throughtime.kernels import Inputs, Outputs
 from throughtime.kernels.recurrence import outputs_like
 from throughtime.layers import by_loop
 from throughtime.layers.by_loop import named
@@ -41,6 +41,7 @@ def recurrence(
     hold_c: Tensor | None,
     added_h: Tensor | None,
     added_c: Tensor | None,
+    carry_gain: Tensor | None,
     share_h: float,
     share_c: float,
     reverse: bool,
@@ -49,12 +50,16 @@ def recurrence(
     leak: float,
     alpha: float,
     save: bool,
+    recompute: bool,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
-    """All steps of one layer and direction: the fields of ``kernels.Outputs``."""
+    """All steps of one layer and direction: the fields of ``kernels.Outputs``.
+
+    With ``recompute`` nothing but the inputs waits for the gradient.
+    """
     inputs, kind = named(
         x, weight_ih, weight_hh, h, c, bias_ih, bias_hh, weight_hr, extra, lengths,
         reset, initial_h, initial_c, mask, hold_h, hold_c, added_h, added_c,
-        share_h, share_c, reverse, cell, activation, leak, alpha,
+        carry_gain, share_h, share_c, reverse, cell, activation, leak, alpha,
     )  # fmt: skip
     h_steps, c_steps, h, c, saved = kernels.forward(inputs, kind, save)
     return h_steps, c_steps, h, c, saved
@@ -78,16 +83,16 @@ def recurrence_backward(
     """Gradients of the tensors that are ``wanted``, in their order.
 
     Operators take no lists with None in them: ``tensors`` and ``grads`` (of the first
-    four outputs) hold what there is, and ``given`` says what that is.
+    four outputs) hold what there is, and ``given`` says what that is. Without
+    ``outputs`` they are computed again.
     """
     every = _spread([*tensors, *grads], given)
     inputs, kind = named(
         *every[: len(TENSORS)],
         *(share_h, share_c, reverse, cell, activation, leak, alpha),
     )
-    found = kernels.backward(
-        inputs, kind, Outputs(*outputs), every[len(TENSORS) :], tuple(wanted)
-    )
+    saved = Outputs(*outputs) if outputs else None
+    found = kernels.backward(inputs, kind, saved, every[len(TENSORS) :], wanted)
     return [g for g in found if g is not None]
 
 
@@ -102,7 +107,7 @@ def _spread(
 @recurrence.register_fake
 def _(*values: Any) -> tuple[Tensor, ...]:
     inputs, kind = named(*values)
-    return tuple(outputs_like(inputs, kind, values[-1]))
+    return tuple(outputs_like(inputs, kind, values[-2]))
 
 
 @recurrence_backward.register_fake
@@ -118,66 +123,59 @@ def _(
 
 
 def _keep(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
+    recompute = inputs[-1]
     ctx.set_materialize_grads(False)
-    ctx.save_for_backward(*inputs[: len(TENSORS)], *output)
+    ctx.save_for_backward(*inputs[: len(TENSORS)], *(() if recompute else output))
     ctx.rest = inputs[len(TENSORS) :]
 
 
 def _differentiate(ctx: Any, *grads: Tensor | None) -> tuple[Tensor | None, ...]:
-    count = len(TENSORS)
-    tensors, outputs = ctx.saved_tensors[:count], ctx.saved_tensors[count:]
-    wanted = [
+    tensors = ctx.saved_tensors[: len(TENSORS)]
+    outputs = ctx.saved_tensors[len(TENSORS) :]
+    wanted = wanted_of(tensors, ctx.needs_input_grad)
+    found = gradients(tensors, outputs, grads, wanted, ctx.rest[:-2])
+    return *found, *(None for _ in ctx.rest)
+
+
+def wanted_of(tensors: Sequence[Tensor | None], needs: Sequence[bool]) -> list[bool]:
+    """Which of the tensors get a gradient."""
+    return [
         bool(need) and t is not None and t.is_floating_point()
-        for need, t in zip(ctx.needs_input_grad, tensors, strict=False)
+        for need, t in zip(needs, tensors, strict=False)
     ]
-    rest = ctx.rest[:-1]
-    again = torch.is_grad_enabled()
-    if grads[4] is None and not again and not torch.compiler.is_compiling():
-        # Past the operator, as in ``call``.
-        inputs, kind = named(*tensors, *rest)
-        saved = Outputs(*outputs)
-        gradients = kernels.backward(inputs, kind, saved, grads[:4], tuple(wanted))
-        return *gradients, *(None for _ in ctx.rest)
-    if grads[4] is not None:
+
+
+def gradients(
+    tensors: Sequence[Tensor | None],
+    outputs: Sequence[Tensor],
+    grads: Sequence[Tensor | None],
+    wanted: Sequence[bool],
+    rest: Sequence[Any],
+) -> list[Tensor | None]:
+    """The gradients of ``recurrence``, one entry per tensor; they differentiate again.
+
+    Without ``outputs`` they are computed again.
+    """
+    if grads[4] is not None and grads[4].dim() > 1:
         # Someone differentiates a gate: the loop knows how.
-        found = by_loop.gradients(tensors, grads, wanted, rest, create_graph=again)
+        found = by_loop.gradients(
+            tensors, grads, wanted, rest, create_graph=torch.is_grad_enabled()
+        )
     else:
         every = (*tensors, *grads[:4])
         found = recurrence_backward(
             [t for t in tensors if t is not None],
-            outputs,
+            list(outputs),
             [g for g in grads[:4] if g is not None],
             [t is not None for t in every],
-            wanted,
+            list(wanted),
             *rest,
         )
     left = iter(found)
-    gradients = [next(left) if want else None for want in wanted]
-    return *gradients, *(None for _ in ctx.rest)
+    return [next(left) if want else None for want in wanted]
 
 
 recurrence.register_autograd(_differentiate, setup_context=_keep)
-
-
-class _Direct(torch.autograd.Function):
-    """``recurrence`` and its gradient without the way through torch's dispatcher."""
-
-    @staticmethod
-    def forward(ctx: Any, *values: Any) -> tuple[Tensor, ...]:
-        outputs = kernels.forward(*named(*values), values[-1])
-        _keep(ctx, values, outputs)
-        return tuple(outputs)
-
-    backward = staticmethod(_differentiate)
-
-
-def call(inputs: Inputs, kind: Kind, save: bool) -> Outputs:
-    """``recurrence``, the shortest way: an operator call costs up to 200 µs."""
-    if torch.compiler.is_compiling():
-        return Outputs(*recurrence(*inputs, *kind, save))
-    if not torch.is_grad_enabled():
-        return kernels.forward(inputs, kind, save)
-    return Outputs(*_Direct.apply(*inputs, *kind, save))
 
 
 def _keep_backward(ctx: Any, inputs: tuple[Any, ...], output: list[Tensor]) -> None:

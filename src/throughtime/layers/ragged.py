@@ -18,14 +18,21 @@ def check_lengths(
     Raises:
         InvalidType: lengths are no integers.
         InvalidShape: not one length per sequence.
-        InvalidValue: a length below 0 or above T.
+        InvalidValue: a length below 0 or above T, or no numbers at all (meta device).
 
     >>> check_lengths([2, 0], 2, 2, torch.device("cpu"))
     tensor([2, 0])
     """
     if lengths is None:
         return None
-    lengths = torch.as_tensor(lengths)
+    try:
+        lengths = torch.as_tensor(lengths)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise InvalidType(
+            f"lengths should be integers, one per sequence, got {lengths!r}"
+        ) from error
+    if lengths.numel() == 0:
+        lengths = lengths.long()  # of an empty list torch makes floats
     if (
         lengths.is_floating_point()
         or lengths.is_complex()
@@ -39,15 +46,35 @@ def check_lengths(
             f"lengths must have one entry per sequence, shape ({batch},), "
             f"got {tuple(lengths.shape)}"
         )
+    check_holds_numbers("lengths", lengths, device)
+    lengths = lengths.to(torch.int64)
     # Skipped while compiling: it would look at values.
-    if not torch.compiler.is_compiling() and batch:
+    if not torch.compiler.is_compiling() and batch and lengths.device.type != "meta":
         lowest, highest = int(lengths.min()), int(lengths.max())
         if lowest < 0 or highest > steps:
             raise InvalidValue(
                 f"lengths must lie in [0, {steps}], the steps of the input, "
                 f"got values from {lowest} to {highest}"
             )
-    return lengths.to(device, torch.int64)
+    return lengths.to(device)
+
+
+def check_holds_numbers(name: str, value: Tensor, device: torch.device) -> None:
+    """Raise if the elements of ``value`` cannot be read beside an input on ``device``.
+
+    Raises:
+        InvalidType: a sparse tensor.
+        InvalidValue: it is on the meta device, and x is not.
+    """
+    if value.layout is not torch.strided:
+        raise InvalidType(
+            f"{name} should be dense, got {value.layout}; use {name}.to_dense()"
+        )
+    if value.device.type == "meta" != device.type:
+        raise InvalidValue(
+            f"{name} is on the meta device, which holds no numbers, but x is on "
+            f"{device}; make {name} on {device}"
+        )
 
 
 def reset_mask(
@@ -58,6 +85,7 @@ def reset_mask(
     Raises:
         InvalidType: not bool.
         InvalidShape: not (T, B).
+        InvalidValue: no numbers (meta device).
     """
     if reset is None:
         return None
@@ -69,6 +97,7 @@ def reset_mask(
             f"reset must have one entry per step and sequence, "
             f"shape ({steps}, {batch}) time first, got {tuple(reset.shape)}"
         )
+    check_holds_numbers("reset", reset, device)
     return reset.to(device)
 
 

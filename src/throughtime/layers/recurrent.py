@@ -9,27 +9,24 @@ from torch.nn.utils.rnn import PackedSequence
 
 from throughtime.cells import Cell
 from throughtime.checks import boolean, probability
-from throughtime.errors import InvalidShape, InvalidValue
+from throughtime.errors import InvalidValue
 from throughtime.layers import door
 from throughtime.layers import dropout as drops
-from throughtime.layers.loop import Noise, Unrolled
-from throughtime.layers.ragged import (
-    check_lengths,
-    repack,
-    reset_mask,
-    reverse_reset,
-    unpack,
-)
+from throughtime.layers.loop import Noise, Pass, Unrolled
+from throughtime.layers.options import Options
+from throughtime.layers.ragged import repack, reverse_reset, unpack
 from throughtime.layers.stack import check_residual, stack_cells, zoneout_rates
 from throughtime.layers.stream import Stream
 from throughtime.layers.trace import Trace, map_state, map_trace
-from throughtime.layers.unroll import check_backend, unroll, used_backend
+from throughtime.layers.unroll import check_backend, unroll_all, used_backend
 
 
 class Recurrent(nn.Module):
     """A stack of recurrent layers of any cell.
 
     Parameters carry torch's names: ``weight_hh_l0``, ``bias_ih_l1_reverse``, and so on.
+    On the CPU ``torch.autocast`` changes nothing inside: the layer computes in the type
+    of its weights and returns it. Weights of bfloat16 are for inference.
 
     Args:
         cell: the cell of the first layer, whose parameters become the layer's own;
@@ -51,6 +48,8 @@ class Recurrent(nn.Module):
             (``initial_c_l0``, ...) instead of zeros.
         backend: ``"auto"``, ``"native"`` (the compiled core) or ``"loop"`` (plain
             torch); what runs is in ``backend_used``.
+        recompute: nothing but inputs and outputs of each layer is kept for the
+            gradient; the backward pass runs it forward once more.
 
     Raises:
         InvalidType: ``cell`` is no cell, or an option has the wrong type.
@@ -78,6 +77,7 @@ class Recurrent(nn.Module):
         residual: bool = False,
         learned_initial_state: bool = False,
         backend: str = "auto",
+        recompute: bool = False,
     ) -> None:
         super().__init__()
         self.bidirectional = boolean("bidirectional", bidirectional)
@@ -90,6 +90,7 @@ class Recurrent(nn.Module):
         self.learned_initial_state = boolean(
             "learned_initial_state", learned_initial_state
         )
+        self.recompute = boolean("recompute", recompute)
         cells = stack_cells(cell, num_layers, self.num_directions)
         self.backend = check_backend(backend, cells)
         self.num_layers = len(cells) // self.num_directions
@@ -169,19 +170,22 @@ class Recurrent(nn.Module):
             like = getattr(self, f"weight_ih{suffix}")
             return cell.initial_state(batch, like=like)
         fields = (
-            getattr(self, f"initial_{field}{suffix}") for field in cell.state_sizes
+            getattr(self, f"initial_{field}{suffix}").expand(batch, size)
+            for field, size in cell.state_sizes.items()
         )
-        return cell.State(*(field.expand(batch, -1) for field in fields))
+        return cell.State(*fields)
 
     def read_state(self, state: Any, batch_size: int) -> tuple[Any, ...]:
         """A state as ``forward`` takes it, checked: one cell state per layer.
 
         Raises:
             InvalidShape: it does not fit the layer or the batch.
+            InvalidValue: another dtype or device than the weights'.
         """
         if state is None:
             return self.initial_state(batch_size)
-        return door.as_state(state, self.cells, batch_size)
+        weight = self.weights(0)["weight_ih"]
+        return door.as_state(state, self.cells, batch_size, weight)
 
     def write_state(self, state: tuple[Any, ...]) -> Any:
         """A state as ``forward`` returns it."""
@@ -222,6 +226,7 @@ class Recurrent(nn.Module):
         lengths: Tensor | Sequence[int] | None = None,
         reset: Tensor | None = None,
         perturbation: Any = None,
+        carry_gain: Tensor | None = None,
         return_states: bool = False,
         return_gates: bool = False,
     ) -> Any:
@@ -240,6 +245,11 @@ class Recurrent(nn.Module):
                 or learned, not ``state``). The backward direction returns at the same
                 borders.
             perturbation: added to every state, see ``zero_perturbation``.
+            carry_gain: multiplies the gradient of the state that enters a step, (T, B),
+                laid out like x, and nothing else: 0 cuts it, as at the border of a
+                truncation window; 1/π with probability π and 0 otherwise truncates at
+                random without bias (Tallec and Ollivier, arXiv 1705.08209). bool, or
+                the weights' dtype.
             return_states: also return every state.
             return_gates: also return every gate.
 
@@ -253,6 +263,9 @@ class Recurrent(nn.Module):
             InvalidValue: a length is out of range, or the dtype differs from the
                 weights'.
         """
+        options = Options(
+            lengths, reset, perturbation, carry_gain, return_states, return_gates
+        )
         if isinstance(x, PackedSequence):
             if lengths is not None:
                 raise InvalidValue(
@@ -260,27 +273,21 @@ class Recurrent(nn.Module):
                     "leave lengths out"
                 )
             padded, lengths = unpack(x)
-            outputs, *rest = self._run(
-                padded, state, lengths, reset, perturbation, return_states, return_gates
-            )
+            self.check_input(padded)
+            outputs, *rest = self._run(padded, state, options._replace(lengths=lengths))
             return repack(outputs, x), *rest
         self.check_input(x)
         batched = x.dim() == 3
         if not batched:
             x = x.unsqueeze(1)
-            state = (
-                None if state is None else map_state(state, lambda s: s.unsqueeze(0))
-            )
-            lengths = None if lengths is None else torch.as_tensor(lengths).reshape(-1)
-            if isinstance(reset, Tensor):
-                reset = reset.unsqueeze(1)
+            state = door.batched(state)
+            options = options.time_first(lambda t: t.unsqueeze(1), 1)
+            if lengths is not None:
+                options = options._replace(lengths=torch.as_tensor(lengths).reshape(-1))
         elif self.batch_first:
             x = x.transpose(0, 1)
-            if isinstance(reset, Tensor) and reset.dim() == 2:
-                reset = reset.transpose(0, 1)
-        outputs, final, *trace = self._run(
-            x, state, lengths, reset, perturbation, return_states, return_gates
-        )
+            options = options.time_first(lambda t: t.transpose(0, 1), 2)
+        outputs, final, *trace = self._run(x, state, options)
         if not batched:
             final = map_state(final, lambda s: s.squeeze(0))
             return outputs.squeeze(1), final, *map_trace(trace, lambda s: s.squeeze(1))
@@ -292,66 +299,60 @@ class Recurrent(nn.Module):
             )
         return outputs, final, *trace
 
-    def _run(
-        self,
-        x: Tensor,
-        state: Any,
-        lengths: Any,
-        reset: Tensor | None,
-        perturbation: Any,
-        return_states: bool,
-        return_gates: bool,
+    def _run(self, x: Tensor, state: Any, options: Options) -> tuple[Any, ...]:
+        """The checked stack on time-major, batched tensors."""
+        weight = self.weights(0)["weight_ih"]
+        options = options.checked(x, self.cells, weight)
+        before = Recurrent.read_state(self, state, x.size(1))
+        if x.device.type == "cpu" and torch.is_autocast_enabled("cpu"):
+            with torch.autocast("cpu", enabled=False):
+                return self._layers(x.to(weight.dtype), before, options)
+        return self._layers(x, before, options)
+
+    def _layers(
+        self, x: Tensor, before: tuple[Any, ...], options: Options
     ) -> tuple[Any, ...]:
-        """The stack on time-major, batched tensors."""
-        steps, batch = x.shape[:2]
-        lengths = check_lengths(lengths, steps, batch, x.device)
-        reset = reset_mask(reset, steps, batch, x.device)
-        before = Recurrent.read_state(self, state, batch)
-        if perturbation is not None and len(perturbation) != len(self.cells):
-            raise InvalidShape(
-                f"perturbation must have {len(self.cells)} entries, one per layer and "
-                f"direction, got {len(perturbation)}; use zero_perturbation(x)"
-            )
         done: list[Unrolled] = []
         for layer in range(self.num_layers):
             if layer > 0:
                 x = drops.drop(
                     x, self.dropout, self.training, variational=self.variational
                 )
-            parts = []
-            for direction in range(self.num_directions):
-                index = layer * self.num_directions + direction
-                back = direction == 1
-                done.append(
-                    unroll(
-                        self.cells[index],
-                        x,
-                        before[index],
-                        self._dropped_weights(index),
-                        initial=None if reset is None else self._initial(index, batch),
-                        lengths=lengths,
-                        reset=reverse_reset(reset, lengths)
-                        if back and reset is not None
-                        else reset,
-                        reverse=back,
-                        noise=self._noise(index, x),
-                        perturbation=None
-                        if perturbation is None
-                        else perturbation[index],
-                        return_states=return_states,
-                        return_gates=return_gates,
-                        backend=self.backend,
-                    )
-                )
-                parts.append(done[-1].outputs)
-            out = torch.cat(parts, -1) if len(parts) > 1 else parts[0]
+            first = layer * self.num_directions
+            parts = unroll_all(
+                [
+                    self._pass(index, x, before[index], options)
+                    for index in range(first, first + self.num_directions)
+                ],
+                backend=self.backend,
+                recompute=self.recompute,
+            )
+            done += parts
+            out = parts[0].outputs
+            if self.bidirectional:
+                out = torch.cat([part.outputs for part in parts], -1)
             x = out + x if self.residual and layer > 0 else out
         final = tuple(d.final_state for d in done)
-        if not (return_states or return_gates):
+        if not (options.return_states or options.return_gates):
             return x, final
-        states = tuple(d.states for d in done) if return_states else None
-        gates = tuple(d.gates or {} for d in done) if return_gates else None
+        states = tuple(d.states for d in done) if options.return_states else None
+        gates = tuple(d.gates or {} for d in done) if options.return_gates else None
         return x, final, Trace(states, gates)
+
+    def _pass(self, index: int, x: Tensor, state: Any, options: Options) -> Pass:
+        """One layer in one direction."""
+        own = options._asdict()
+        own["reverse"] = reverse = index % self.num_directions == 1
+        if options.perturbation is not None:
+            own["perturbation"] = options.perturbation[index]
+        own["initial"] = None
+        if options.reset is not None:
+            own["initial"] = self._initial(index, x.size(1))
+            if reverse:
+                own["reset"] = reverse_reset(options.reset, options.lengths)
+        weights = self._dropped_weights(index)
+        own["noise"] = self._noise(index, x)
+        return Pass(self.cells[index], x, state, weights, own)
 
     def _dropped_weights(self, index: int) -> dict[str, Tensor]:
         weights = self.weights(index)

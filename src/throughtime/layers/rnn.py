@@ -72,6 +72,7 @@ class _TorchLayer(Recurrent):
         lengths: Tensor | Sequence[int] | None = None,
         reset: Tensor | None = None,
         perturbation: Any = None,
+        carry_gain: Tensor | None = None,
         return_states: bool = False,
         return_gates: bool = False,
     ) -> Any:
@@ -83,6 +84,7 @@ class _TorchLayer(Recurrent):
             lengths: as in ``Recurrent.forward``, like the arguments below.
             reset: a new sequence starts inside the row.
             perturbation: added to every state.
+            carry_gain: multiplies the gradient of the state that enters a step.
             return_states: also return every state.
             return_gates: also return every gate.
 
@@ -115,6 +117,7 @@ class _TorchLayer(Recurrent):
             lengths=lengths,
             reset=reset,
             perturbation=perturbation,
+            carry_gain=carry_gain,
             return_states=return_states,
             return_gates=return_gates,
         )

@@ -90,7 +90,7 @@ class Stream:
                 f"x_t must be {self._dtype} on {self._device} like the weights, got "
                 f"{x_t.dtype} on {x_t.device}"
             )
-        x = x_t.detach().contiguous()
+        x = x_t.detach().resolve_neg().contiguous()
         for index, part in enumerate(self._parts):
             h = part.step(x)
             x = h + x if self._residual and index > 0 else h
@@ -142,6 +142,21 @@ class _LoopStream:
         return self.state[0].clone()
 
 
+class _Bfloat16Stream(CoreStream):
+    """Weights, inputs and outputs of bfloat16; state and arithmetic of float32."""
+
+    def step(self, x: Tensor) -> Tensor:
+        return super().step(x.float()).bfloat16()
+
+    @property
+    def state(self) -> list[Tensor]:
+        return [field.bfloat16() for field in super().state]
+
+    @state.setter
+    def state(self, fields: Sequence[Tensor]) -> None:
+        CoreStream.state.__set__(self, [field.float() for field in fields])
+
+
 def _part(layer: "Recurrent", index: int, start: Any) -> CoreStream | _LoopStream:
     """One layer of the stack, by the core if it can."""
     cell, weights = layer.cells[index], layer.weights(index)
@@ -149,10 +164,15 @@ def _part(layer: "Recurrent", index: int, start: Any) -> CoreStream | _LoopStrea
     start = [field.detach() for field in start]
     x = start[0].new_empty(1, len(start[0]), cell.input_size)
     kind = native.kind_of(cell)
-    if layer.backend != "loop" and native.usable(kind, [x, *weights.values(), *start]):
+    with torch.no_grad():
+        usable = native.usable(kind, [x, *weights.values(), *start])
+    if layer.backend != "loop" and usable:
         assert kind is not None
         weights = {name: w.detach() for name, w in weights.items()}
         inputs = native.inputs_of(kind, x, start, weights)
         shares = {f"share_{field}": rate for field, rate in rates.items()}
-        return CoreStream(inputs._replace(**shares), kind)
+        inputs = inputs._replace(**shares)
+        if x.dtype == torch.bfloat16:
+            return _Bfloat16Stream(native.converted(inputs, torch.float32), kind)
+        return CoreStream(inputs, kind)
     return _LoopStream(cell, weights, rates, start)

@@ -5,13 +5,15 @@ from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Any
 
+import torch
 from torch import Tensor
+from torch.utils.checkpoint import checkpoint
 
 from throughtime import kernels
 from throughtime.cells import Cell
 from throughtime.errors import InvalidValue, unknown_name
 from throughtime.layers import native
-from throughtime.layers.loop import Noise, Unrolled, loop
+from throughtime.layers.loop import Noise, Pass, Unrolled, loop
 
 BACKENDS = ("auto", "loop", "native")
 
@@ -72,9 +74,11 @@ def unroll(
     reverse: bool = False,
     noise: Noise | None = None,
     perturbation: Any = None,
+    carry_gain: Tensor | None = None,
     return_states: bool = False,
     return_gates: bool = False,
     backend: str = "auto",
+    recompute: bool = False,
 ) -> Unrolled:
     """Run ``cell`` over the T steps of ``x``; see ``loop`` for arguments and result."""
     noise = Noise() if noise is None else noise
@@ -85,13 +89,44 @@ def unroll(
         "reverse": reverse,
         "noise": noise,
         "perturbation": perturbation,
+        "carry_gain": carry_gain,
         "return_states": return_states,
         "return_gates": return_gates,
     }
-    if backend != "loop" and x.size(0) and x.size(1):
-        kind = native.kind_of(cell)
-        given = [x, *weights.values(), *state, *(initial or ()), *(perturbation or ())]
-        if native.usable(kind, [t for t in given if t is not None]):
-            assert kind is not None
-            return native.run(cell, kind, x, state, weights, **options)
-    return loop(cell, x, state, weights, **options)
+    passes = [Pass(cell, x, state, weights, options)]
+    return unroll_all(passes, backend=backend, recompute=recompute)[0]
+
+
+def unroll_all(
+    passes: Sequence[Pass], *, backend: str = "auto", recompute: bool = False
+) -> list[Unrolled]:
+    """``unroll`` of one pass, or of both directions of a layer.
+
+    Args:
+        passes: with every option of ``loop``.
+        backend: one of ``BACKENDS``.
+        recompute: keep nothing but the inputs for the gradient, and run forward once
+            more when it is asked for.
+    """
+    if backend != "loop" and all(map(_is_native, passes)):
+        return native.run(passes, recompute)
+    return [_by_loop(one, recompute) for one in passes]
+
+
+def _is_native(one: Pass) -> bool:
+    cell, x, state, weights, options = one
+    if not x.size(0) or not x.size(1):
+        return False
+    more = [*(options["initial"] or ()), *(options["perturbation"] or ())]
+    given = [x, *weights.values(), *state, *(t for t in more if t is not None)]
+    return native.usable(native.kind_of(cell), given)
+
+
+def _by_loop(one: Pass, recompute: bool) -> Unrolled:
+    # Saved tensors cannot be intercepted inside torch.func.
+    if not recompute or not torch.is_grad_enabled() or native.transformed():
+        return loop(*one[:4], **one.options)
+    # Random masks come from outside: nothing to restore for the second run.
+    return checkpoint(
+        loop, *one[:4], use_reentrant=False, preserve_rng_state=False, **one.options
+    )

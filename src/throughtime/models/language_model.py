@@ -47,6 +47,7 @@ class LanguageModelConfig:
         weight_drop: as in ``Recurrent``.
         residual: as in ``Recurrent``.
         learned_initial_state: as in ``Recurrent``.
+        recompute: as in ``Recurrent``.
         init_range: embedding and output weight start uniform in ± this.
 
     Raises:
@@ -71,6 +72,7 @@ class LanguageModelConfig:
     weight_drop: float = 0.0
     residual: bool = False
     learned_initial_state: bool = False
+    recompute: bool = False
     init_range: float = 0.1
 
     def __post_init__(self) -> None:
@@ -86,6 +88,7 @@ class LanguageModelConfig:
             "variational",
             "residual",
             "learned_initial_state",
+            "recompute",
         ):
             boolean(name, getattr(self, name))
         for name in (
@@ -164,6 +167,7 @@ class LanguageModel(nn.Module):
             weight_drop=config.weight_drop,
             residual=config.residual,
             learned_initial_state=config.learned_initial_state,
+            recompute=config.recompute,
         )
         width = self.recurrent.output_size
         if config.tied and cell.input_size != width:

@@ -1,0 +1,120 @@
+"""What a call of a layer may say beside its input and state."""
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple, Self
+
+import torch
+from torch import Tensor
+
+from throughtime.cells import Cell
+from throughtime.errors import InvalidShape, InvalidType
+from throughtime.layers.door import check_like
+from throughtime.layers.ragged import check_holds_numbers, check_lengths, reset_mask
+
+
+class Options(NamedTuple):
+    """Keywords of ``Recurrent.forward``, with their meaning from there."""
+
+    lengths: Any = None
+    reset: Any = None
+    perturbation: Any = None
+    carry_gain: Any = None
+    return_states: bool = False
+    return_gates: bool = False
+
+    def time_first(self, function: Callable[[Tensor], Tensor], dims: int) -> Self:
+        """With ``function`` of the tensors laid out like x, without its features."""
+        reset, gain = (
+            function(t) if isinstance(t, Tensor) and t.dim() == dims else t
+            for t in (self.reset, self.carry_gain)
+        )
+        return self._replace(reset=reset, carry_gain=gain)
+
+    def checked(self, x: Tensor, cells: Sequence[Cell], like: Tensor) -> Self:
+        """Checked for ``x`` (T, B, I), time first.
+
+        Args:
+            x: the input.
+            cells: one per layer and direction.
+            like: a weight, for its type.
+
+        Raises:
+            InvalidShape: an option has the wrong shape.
+            InvalidType: an option has the wrong type.
+            InvalidValue: a length is out of range, or a tensor has another dtype or
+                device than the weights.
+        """
+        steps, batch = x.shape[:2]
+        if self.perturbation is not None:
+            check_perturbation(self.perturbation, cells, steps, batch, like)
+        return self._replace(
+            lengths=check_lengths(self.lengths, steps, batch, x.device),
+            reset=reset_mask(self.reset, steps, batch, x.device),
+            carry_gain=check_carry_gain(self.carry_gain, steps, batch, like),
+        )
+
+
+def check_perturbation(
+    perturbation: Any, cells: Sequence[Cell], steps: int, batch: int, like: Tensor
+) -> None:
+    """Raise unless it has a tensor (T, B, H), or None, for every field of every state.
+
+    Raises:
+        InvalidShape: something is missing, too much, or of another shape.
+        InvalidValue: another dtype or device than the weights'.
+    """
+    usual = "use zero_perturbation(x)"
+    is_tuple = isinstance(perturbation, (tuple, list))
+    got = len(perturbation) if is_tuple else type(perturbation).__name__
+    if got != len(cells):
+        raise InvalidShape(
+            f"perturbation must have {len(cells)} entries, one per layer and direction,"
+            f" got {got}; {usual}"
+        )
+    for index, (cell, part) in enumerate(zip(cells, perturbation, strict=True)):
+        sizes = cell.state_sizes
+        if not isinstance(part, (tuple, list)) or len(part) != len(sizes):
+            raise InvalidShape(
+                f"perturbation[{index}] must be a tuple ({', '.join(sizes)}), got "
+                f"{type(part).__name__}; {usual}"
+            )
+        for (field, size), value in zip(sizes.items(), part, strict=True):
+            if value is None:
+                continue
+            name = f"perturbation[{index}].{field}"
+            shape = getattr(value, "shape", type(value).__name__)
+            if shape != (steps, batch, size):
+                raise InvalidShape(
+                    f"{name} must have shape ({steps}, {batch}, {size}), time first, "
+                    f"got {shape}; {usual}"
+                )
+            check_like(name, value, like)
+
+
+def check_carry_gain(
+    carry_gain: Tensor | None, steps: int, batch: int, like: Tensor
+) -> Tensor | None:
+    """The gain (T, B) in the type of the weights, without a gradient of its own.
+
+    Raises:
+        InvalidType: neither bool nor the weights' type.
+        InvalidShape: not (T, B).
+        InvalidValue: no numbers (meta device).
+    """
+    if carry_gain is None:
+        return None
+    known = (torch.bool, like.dtype)
+    if not isinstance(carry_gain, Tensor) or carry_gain.dtype not in known:
+        is_tensor = isinstance(carry_gain, Tensor)
+        got = carry_gain.dtype if is_tensor else type(carry_gain).__name__
+        raise InvalidType(
+            f"carry_gain should be a tensor of the weights' dtype, {like.dtype}, or "
+            f"of bool, got {got}; use carry_gain.to({like.dtype})"
+        )
+    if carry_gain.shape != (steps, batch):
+        raise InvalidShape(
+            f"carry_gain must have one entry per step and sequence, "
+            f"shape ({steps}, {batch}) time first, got {tuple(carry_gain.shape)}"
+        )
+    check_holds_numbers("carry_gain", carry_gain, like.device)
+    return carry_gain.detach().to(like)
