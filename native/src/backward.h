@@ -248,7 +248,7 @@ class BackwardRun {
   void shape(const Order& order, int field, const UnitBlock& b, int64_t s, int64_t j,
              T* part) const {
     const int64_t sequence = order.sequence[size_t(j)];
-    const int64_t grid = order.time(s + 1, j) * p.B + sequence;
+    const int64_t grid = order.row(s + 1, j);
     if (p.carry_gain) {
       const T gain = static_cast<const T*>(p.carry_gain)[grid];
       for (int u = 0; u < b.units; ++u) part[u] *= gain;
@@ -266,7 +266,7 @@ class BackwardRun {
     const Order& order = *o.group->order;
     for (int64_t j = 0; j < here.rows; ++j) {
       const int64_t b = order.sequence[size_t(j)];
-      const int64_t grid = order.time(here.s, j) * p.B + b;
+      const int64_t grid = order.row(here.s, j);
       o.h_old[j] = old_state<T>(p, order, 0, here.s, j);
       if (cell.has_c) o.c_old[j] = old_state<T>(p, order, 1, here.s, j);
       o.h_in[j] = o.h_old[j];
@@ -379,12 +379,11 @@ class BackwardRun {
     const bool from_out = field == 0 && p.grad_out;
     if (!from_out && !p.grad_states[field] && !p.grad_added[field]) return;
     for (int64_t j = 0; j < here.rows; ++j) {
-      const int64_t t = order.time(here.s, j), sequence = order.sequence[size_t(j)];
-      const int64_t grid = t * p.B + sequence;
+      const int64_t grid = order.row(here.s, j);
       T* part = field ? o.dc[j] + b.unit : o.dh + j * columns;
       if (from_out) {
-        const T* g = static_cast<const T*>(p.grad_out) + t * p.grad_step +
-                     sequence * p.grad_batch + b.unit;
+        const T* g = static_cast<const T*>(p.grad_out) + b.unit +
+                     order.offset(here.s, j, p.grad_step, p.grad_batch);
         for (int u = 0; u < b.units; ++u) part[u] += g[u];
       }
       if (p.grad_states[field]) {
@@ -403,7 +402,7 @@ class BackwardRun {
     const int64_t columns = b.vectors * lanes<T>, size = field_size(field);
     const uint8_t* held = p.hold[field];
     for (int64_t j = 0; j < here.rows; ++j) {
-      const int64_t grid = order.time(here.s, j) * p.B + order.sequence[size_t(j)];
+      const int64_t grid = order.row(here.s, j);
       T* part = field ? o.dc[j] + b.unit : o.dh + j * columns;
       T* aside = (field ? o.group->held_c : o.group->direct) + j * size + b.unit;
       for (int u = 0; u < b.units; ++u) {

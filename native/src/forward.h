@@ -217,8 +217,7 @@ class ForwardRun {
     int64_t row = 0;
     for (int64_t s = chunk.begin; s < chunk.end; ++s)
       for (int64_t j = 0; j < o.order->batch[size_t(s)]; ++j)
-        o.rows.x[row++] = static_cast<const T*>(p.x) + o.order->time(s, j) * p.x_step +
-                          o.order->sequence[size_t(j)] * p.x_batch;
+        o.rows.x[row++] = static_cast<const T*>(p.x) + o.order->offset(s, j, p.x_step, p.x_batch);
     plan.runs(units, o.thread, 0, [&](const UnitBlock& b) {
       product(b, cell.x_gates, o.rows.x, chunk.rows, p.I,
               w_ih + (p.I + 1) * cell.x_gates * b.before, ax_of(o, chunk, b));
@@ -257,7 +256,7 @@ class ForwardRun {
     Rows<T>& rows = o.rows;
     for (int64_t j = 0; j < order.batch[size_t(s)]; ++j) {
       const int64_t b = order.sequence[size_t(j)];
-      const int64_t grid = order.time(s, j) * p.B + b;
+      const int64_t grid = order.row(s, j);
       const bool reset = p.reset && p.reset[grid];
       for (int field = 0; field <= int(cell.has_c); ++field) {
         const T*& old = field ? rows.c_old[j] : rows.h_old[j];
@@ -267,7 +266,7 @@ class ForwardRun {
         else if (s == 0)
           old = at(p.state[field], b, size);
         else
-          old = at(p.states[field], order.time(s - 1, j) * p.B + b, size);
+          old = at(p.states[field], order.row(s - 1, j), size);
         (field ? rows.c[j] : rows.h[j]) = at(p.states[field], grid, size);
       }
       rows.a[j] = rows.h_old[j];
@@ -366,8 +365,7 @@ class ForwardRun {
     const T* const* before = field ? o.rows.c_old : o.rows.h_old;
     T* const* now = field ? o.rows.c : o.rows.h;
     for (int64_t j = 0; j < o.order->batch[size_t(s)]; ++j) {
-      const int64_t from = (o.order->time(s, j) * p.B + o.order->sequence[size_t(j)]) *
-                           field_size(field);
+      const int64_t from = o.order->row(s, j) * field_size(field);
       for (int64_t u = b.unit; u < b.unit + b.units; ++u) {
         T value = now[j][u];
         if (hold && hold[from + u]) value = before[j][u];
@@ -392,11 +390,11 @@ class ForwardRun {
       for (int field = 0; field <= int(cell.has_c); ++field) {
         if (!p.final[field]) continue;
         const int64_t size = field_size(field);
-        const T* last = n ? at(p.states[field], order.time(n - 1, j) * p.B + b, size)
+        const T* last = n ? at(p.states[field], order.row(n - 1, j), size)
                           : at(p.state[field], b, size);
         std::copy(last, last + size, at(p.final[field], b, size));
       }
-      for (int64_t t = n; t < p.T; ++t)
+      for (int64_t t = n; t < p.T && !p.packed; ++t)
         std::fill_n(at(p.states[0], t * p.B + b, p.P), p.P, T(0));
     }
     settle_stores();

@@ -18,12 +18,12 @@ const T* old_state(const tt_problem& p, const Order& order, int field, int64_t s
   const int64_t b = order.sequence[size_t(j)];
   const void* base = p.states[field];
   int64_t row = b;
-  if (p.reset && p.reset[order.time(s, j) * p.B + b])
+  if (p.reset && p.reset[order.row(s, j)])
     base = p.initial[field];
   else if (s == 0)
     base = p.state[field];
   else
-    row = order.time(s - 1, j) * p.B + b;
+    row = order.row(s - 1, j);
   return static_cast<const T*>(base) + row * (field ? p.H : p.P);
 }
 
@@ -210,8 +210,7 @@ class WeightGradients {
     for (int64_t s = chunk.begin; s < chunk.end; ++s)
       for (int64_t j = 0; j < order.batch[size_t(s)]; ++j, ++row) switch (sides[i].rows) {
           case Side::x:
-            o.rows[row] = static_cast<const T*>(p.x) + order.time(s, j) * p.x_step +
-                          order.sequence[size_t(j)] * p.x_batch;
+            o.rows[row] = static_cast<const T*>(p.x) + order.offset(s, j, p.x_step, p.x_batch);
             break;
           case Side::hidden:
             o.rows[row] = old_state<T>(p, order, 0, s, j);
@@ -329,9 +328,7 @@ class WeightGradients {
         for (int64_t j = 0; j < order.batch[size_t(s)]; ++j, ++row)
           if (row >= rows.begin && row < rows.end)
             std::copy_n(o.dx + (row - rows.begin) * columns, count,
-                        static_cast<T*>(p.grad_x) +
-                            (order.time(s, j) * p.B + order.sequence[size_t(j)]) * p.I +
-                            begin);
+                        static_cast<T*>(p.grad_x) + order.row(s, j) * p.I + begin);
       panel += K * columns;
     });
   }

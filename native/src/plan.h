@@ -19,9 +19,12 @@ struct Order {
   std::vector<int64_t> length;    // by position
   std::vector<int64_t> batch;     // by step of processing
   bool reverse;
+  int64_t batch_size;
+  const int64_t* packed;  // first row of each step in a grid; null: all have B rows
 
   // Every `parts`-th sequence of the order, from number `part` on.
-  Order(const tt_problem& p, int part, int parts) : reverse(p.reverse != 0) {
+  Order(const tt_problem& p, int part, int parts)
+      : reverse(p.reverse != 0), batch_size(p.B), packed(p.packed) {
     std::vector<int64_t> all(static_cast<size_t>(p.B));
     std::iota(all.begin(), all.end(), 0);
     const auto length_of = [&](int64_t b) { return p.lengths ? p.lengths[b] : p.T; };
@@ -46,6 +49,16 @@ struct Order {
   // The step t that position j is at in step s of processing.
   int64_t time(int64_t s, int64_t j) const {
     return reverse ? length[size_t(j)] - 1 - s : s;
+  }
+  // The row of a grid that belongs to it.
+  int64_t row(int64_t s, int64_t j) const {
+    const int64_t t = time(s, j);
+    return (packed ? packed[t] : t * batch_size) + sequence[size_t(j)];
+  }
+  // The same in memory with distances of its own between steps and sequences.
+  int64_t offset(int64_t s, int64_t j, int64_t step, int64_t batch) const {
+    if (packed) return row(s, j) * batch;
+    return time(s, j) * step + sequence[size_t(j)] * batch;
   }
 };
 

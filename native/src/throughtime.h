@@ -51,6 +51,10 @@ typedef struct tt_problem {
   const void* extra;
   const void* state[2];   // h and c before the first step, by sequence
   const int64_t* lengths;  // (B), null: all T
+  // (T), null: the first row of each step in grids, and in x and grad_out in units of
+  // their distance between sequences, where only steps that exist have rows. Sequences
+  // then come from long to short.
+  const int64_t* packed;
   const uint8_t* reset;    // (T, B), null
   const void* initial[2];  // where a reset returns to; null without reset
   const void* mask;        // (B, P) on h in the recurrent product; null

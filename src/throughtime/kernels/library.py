@@ -54,6 +54,7 @@ class Problem(ctypes.Structure):
         ("extra", _POINTER),
         ("state", _POINTER * 2),
         ("lengths", _POINTER),
+        ("packed", _POINTER),
         ("reset", _POINTER),
         ("initial", _POINTER * 2),
         ("mask", _POINTER),

@@ -62,6 +62,10 @@ class Inputs(NamedTuple):
     where a unit keeps its old value, or share, the part of the old value; added
     (T, B, P or H), after each step; carry_gain (T, B) on the gradient of the state that
     enters a step.
+
+    Or packed (T,), the number of the first row of each step, where only steps that
+    exist have rows: x is (1, N, I) then, and so is whatever has a T elsewhere.
+    Sequences come from long to short.
     """
 
     x: Tensor
@@ -83,6 +87,7 @@ class Inputs(NamedTuple):
     added_h: Tensor | None = None
     added_c: Tensor | None = None
     carry_gain: Tensor | None = None
+    packed: Tensor | None = None
     share_h: float = 0.0
     share_c: float = 0.0
     reverse: bool = False
@@ -135,15 +140,16 @@ def outputs_like(
     ),
 ) -> Outputs:
     """Uninitialised outputs of the right shapes, made by ``new``."""
-    x, steps, batch = inputs.x, inputs.x.size(0), inputs.x.size(1)
+    x, steps, rows = inputs.x, inputs.x.size(0), inputs.x.size(1)
+    batch = inputs.h.size(0)
     size, projected = inputs.hidden_size, inputs.weight_hh.size(1)
     save = save and not _h_is_enough(inputs, kind)
     return Outputs(
-        new((steps, batch, projected), x),
-        new((steps, batch, size) if kind.has_c else (0,), x),
+        new((steps, rows, projected), x),
+        new((steps, rows, size) if kind.has_c else (0,), x),
         new((batch, projected), x),
         new((batch, size) if kind.has_c else (0,), x),
-        new((steps, batch, kind.slots(size), size) if save else (0,), x),
+        new((steps, rows, kind.slots(size), size) if save else (0,), x),
     )
 
 
@@ -238,7 +244,8 @@ class _Backward:
 
         results: dict[str, Tensor] = {}
         # Steps that do not exist, and sequences without a reset, are not written.
-        sparse = ("added_h", "added_c", "x") if inputs.lengths is not None else ()
+        padded = inputs.lengths is not None and inputs.packed is None
+        sparse = ("added_h", "added_c", "x") if padded else ()
         for name, want in zip(Inputs._fields, wanted, strict=False):
             value = getattr(inputs, name)
             if want and isinstance(value, Tensor):
@@ -316,8 +323,8 @@ def problem_of(inputs: Inputs, kind: Kind, outputs: Outputs | None) -> Problem:
         threads=torch.get_num_threads(),
         reverse=inputs.reverse,
         peephole=kind.has_c and extra is not None and extra.size(0) > peepholes,
-        T=x.size(0),
-        B=x.size(1),
+        T=x.size(0) if inputs.packed is None else inputs.packed.size(0),
+        B=inputs.h.size(0),
         I=x.size(2),
         H=inputs.hidden_size,
         P=inputs.weight_hh.size(1),
@@ -334,6 +341,7 @@ def problem_of(inputs: Inputs, kind: Kind, outputs: Outputs | None) -> Problem:
         extra=_address(extra),
         state=(_address(inputs.h), _address(inputs.c)),
         lengths=_address(inputs.lengths),
+        packed=_address(inputs.packed),
         reset=_address(inputs.reset),
         initial=(_address(inputs.initial_h), _address(inputs.initial_c)),
         mask=_address(inputs.mask),

@@ -42,6 +42,7 @@ def recurrence(
     added_h: Tensor | None,
     added_c: Tensor | None,
     carry_gain: Tensor | None,
+    packed: Tensor | None,
     share_h: float,
     share_c: float,
     reverse: bool,
@@ -59,7 +60,7 @@ def recurrence(
     inputs, kind = named(
         x, weight_ih, weight_hh, h, c, bias_ih, bias_hh, weight_hr, extra, lengths,
         reset, initial_h, initial_c, mask, hold_h, hold_c, added_h, added_c,
-        carry_gain, share_h, share_c, reverse, cell, activation, leak, alpha,
+        carry_gain, packed, share_h, share_c, reverse, cell, activation, leak, alpha,
     )  # fmt: skip
     h_steps, c_steps, h, c, saved = kernels.forward(inputs, kind, save)
     return h_steps, c_steps, h, c, saved
