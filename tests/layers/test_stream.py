@@ -138,7 +138,9 @@ def test_weights_in_any_layout() -> None:
     layer = tt.GRU(5, 20).eval()
     x = torch.randn(9, 1, 5)
     expected, _ = layer(x)
-    layer.weight_hh_l0 = torch.nn.Parameter(layer.weight_hh_l0.detach().T.contiguous().T)
+    layer.weight_hh_l0 = torch.nn.Parameter(
+        layer.weight_hh_l0.detach().T.contiguous().T
+    )
     assert not layer.weight_hh_l0.is_contiguous()
     stream = layer.stream()
     steps = torch.stack([stream.step(x_t) for x_t in x])

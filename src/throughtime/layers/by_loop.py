@@ -13,6 +13,7 @@ from throughtime.cells import GRU, LSTM, Cell, Leaky
 from throughtime.kernels import Inputs, Kind
 from throughtime.kernels.recurrence import NORM_VECTORS
 from throughtime.layers.loop import Noise, loop
+from throughtime.layers.packed import pack_rows, pad_rows
 
 # Gates by their name and slot in what the core saves.
 GATES: dict[str, dict[str, int]] = {
@@ -55,15 +56,18 @@ def gradients(
         tensors = [None if t is None else alias(t) for t in tensors]
         inputs, kind = named(*tensors, *rest)
         cell = _plain_cell(inputs, kind)
+        x, packed, lengths = inputs.x, inputs.packed, inputs.lengths
+        if packed is not None and lengths is not None:
+            x = pad_rows(x, packed, lengths)
         done = loop(
             cell,
-            inputs.x,
+            x,
             _state(cell, inputs.h, inputs.c),
             _weights(inputs, kind),
             initial=None
             if inputs.initial_h is None
             else _state(cell, inputs.initial_h, inputs.initial_c),
-            lengths=inputs.lengths,
+            lengths=lengths,
             reset=inputs.reset,
             reverse=inputs.reverse,
             noise=_noise(inputs),
@@ -74,6 +78,9 @@ def gradients(
         )
         results = [done.outputs, getattr(done.states, "c", None)]
         results += [done.final_state.h, getattr(done.final_state, "c", None)]
+        if packed is not None and lengths is not None:
+            grids = (None if r is None else pack_rows(r, lengths) for r in results[:2])
+            results[:2] = grids
         pairs = [
             (r, g)
             for r, g in zip(results, grads, strict=False)

@@ -163,6 +163,7 @@ def _inputs(one: Pass) -> Inputs:
         added_h=getattr(perturbation, "h", None),
         added_c=getattr(perturbation, "c", None),
         carry_gain=options["carry_gain"],
+        packed=options.get("packed"),
         share_h=shares.get("h", 0.0),
         share_c=shares.get("c", 0.0),
         reverse=options["reverse"],

@@ -13,7 +13,11 @@ from throughtime.layers.ragged import check_holds_numbers, check_lengths, reset_
 
 
 class Options(NamedTuple):
-    """Keywords of ``Recurrent.forward``, with their meaning from there."""
+    """Keywords of ``Recurrent.forward``, with their meaning from there.
+
+    Or ``packed``, the first row of each step where x is (1, N, I), the rows of a packed
+    sequence; then there are lengths, from long to short, and nothing else.
+    """
 
     lengths: Any = None
     reset: Any = None
@@ -21,6 +25,7 @@ class Options(NamedTuple):
     carry_gain: Any = None
     return_states: bool = False
     return_gates: bool = False
+    packed: Tensor | None = None
 
     def time_first(self, function: Callable[[Tensor], Tensor], dims: int) -> Self:
         """With ``function`` of the tensors laid out like x, without its features."""
@@ -44,6 +49,8 @@ class Options(NamedTuple):
             InvalidValue: a length is out of range, or a tensor has another dtype or
                 device than the weights.
         """
+        if self.packed is not None:
+            return self
         steps, batch = x.shape[:2]
         if self.perturbation is not None:
             check_perturbation(self.perturbation, cells, steps, batch, like)
@@ -52,6 +59,20 @@ class Options(NamedTuple):
             reset=reset_mask(self.reset, steps, batch, x.device),
             carry_gain=check_carry_gain(self.carry_gain, steps, batch, like),
         )
+
+
+def zero_perturbation(
+    cells: Sequence[Cell], steps: int, batch: int, like: Tensor
+) -> tuple[Any, ...]:
+    """Zeros (T, B, H) that take gradients, for every field of every state."""
+
+    def zeros(size: int) -> Tensor:
+        return like.new_zeros((steps, batch, size)).requires_grad_()
+
+    return tuple(
+        cell.State(*(zeros(size) for size in cell.state_sizes.values()))
+        for cell in cells
+    )
 
 
 def check_perturbation(

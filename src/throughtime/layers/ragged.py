@@ -1,10 +1,9 @@
-"""Ragged batches: lengths, masks, and the way from and to torch's PackedSequence."""
+"""Ragged batches: lengths and masks."""
 
 from collections.abc import Sequence
 
 import torch
 from torch import Tensor
-from torch.nn.utils.rnn import PackedSequence
 
 from throughtime.errors import InvalidShape, InvalidType, InvalidValue
 from throughtime.layers.loop import valid_mask
@@ -111,41 +110,3 @@ def reverse_reset(reset: Tensor, lengths: Tensor | None) -> Tensor:
     if lengths is not None:
         reset = reset & valid_mask(lengths, reset.size(0))
     return torch.cat([reset[1:], torch.zeros_like(reset[:1])])
-
-
-def unpack(packed: PackedSequence) -> tuple[Tensor, Tensor]:
-    """The padded sequences, (T, B, I), in the user's order, and their lengths (B,).
-
-    By plain indexing, so that it works under ``torch.func`` as well.
-    """
-    rows, valid = _rows(packed)
-    padded = packed.data[rows]  # padding repeats row 0; unroll does not look at it
-    return padded, valid.sum(0)
-
-
-def repack(outputs: Tensor, packed: PackedSequence) -> PackedSequence:
-    """Pack ``outputs`` (T, B, H) with the order and batch sizes of ``packed``."""
-    if packed.sorted_indices is not None:
-        outputs = outputs.index_select(1, packed.sorted_indices)
-    _, valid = _rows(packed._replace(sorted_indices=None, unsorted_indices=None))
-    where = valid.flatten().nonzero().flatten()
-    data = outputs.flatten(0, 1).index_select(0, where)
-    return packed._replace(data=data)
-
-
-def _rows(packed: PackedSequence) -> tuple[Tensor, Tensor]:
-    """Row of ``packed.data`` of every step and sequence (T, B), and where it exists.
-
-    The data of a packed sequence are its steps one after the other, at step t the
-    sequences 0..batch_sizes[t] - 1 of the sorted batch.
-    """
-    device = packed.data.device
-    sizes = packed.batch_sizes.to(device)
-    column = torch.arange(int(packed.batch_sizes[0]), device=device)
-    valid = column < sizes[:, None]
-    rows = (sizes.cumsum(0) - sizes)[:, None] + column
-    rows = rows.masked_fill(~valid, 0)
-    if packed.unsorted_indices is not None:
-        rows = rows.index_select(1, packed.unsorted_indices)
-        valid = valid.index_select(1, packed.unsorted_indices)
-    return rows, valid

@@ -13,8 +13,9 @@ from throughtime.errors import InvalidValue
 from throughtime.layers import door
 from throughtime.layers import dropout as drops
 from throughtime.layers.loop import Noise, Pass, Unrolled
-from throughtime.layers.options import Options
-from throughtime.layers.ragged import repack, reverse_reset, unpack
+from throughtime.layers.options import Options, zero_perturbation
+from throughtime.layers.packed import check_packed, repack, row_layout, unpack
+from throughtime.layers.ragged import reverse_reset
 from throughtime.layers.stack import check_residual, stack_cells, zoneout_rates
 from throughtime.layers.stream import Stream
 from throughtime.layers.trace import Trace, map_state, map_trace
@@ -202,19 +203,7 @@ class Recurrent(nn.Module):
             steps, batch = x.size(0), 1
         else:
             steps, batch = x.shape[:2][:: -1 if self.batch_first else 1]
-        return tuple(
-            cell.State(
-                *(
-                    x.new_zeros(
-                        (steps, batch, size),
-                        dtype=self.weights(0)["weight_ih"].dtype,
-                        requires_grad=True,
-                    )
-                    for size in cell.state_sizes.values()
-                )
-            )
-            for cell in self.cells
-        )
+        return zero_perturbation(self.cells, steps, batch, self.weights(0)["weight_ih"])
 
     # ---- forward
 
@@ -272,10 +261,7 @@ class Recurrent(nn.Module):
                     "lengths given together with a PackedSequence, which has its own; "
                     "leave lengths out"
                 )
-            padded, lengths = unpack(x)
-            self.check_input(padded)
-            outputs, *rest = self._run(padded, state, options._replace(lengths=lengths))
-            return repack(outputs, x), *rest
+            return self._run_packed(x, state, options)
         self.check_input(x)
         batched = x.dim() == 3
         if not batched:
@@ -299,11 +285,38 @@ class Recurrent(nn.Module):
             )
         return outputs, final, *trace
 
+    def _run_packed(
+        self, x: PackedSequence, state: Any, options: Options
+    ) -> tuple[Any, ...]:
+        check_packed(x)
+        masks = self.recurrent_dropout or any(self.zoneout.values()) or self.variational
+        asked = any(option is not None and option is not False for option in options)
+        if asked or (self.training and masks):
+            # What is laid out (T, B) needs padding.
+            padded, lengths = unpack(x)
+            self.check_input(padded)
+            outputs, *rest = self._run(padded, state, options._replace(lengths=lengths))
+            return repack(outputs, x), *rest
+        rows = x.data.unsqueeze(0)
+        self.check_input(rows)
+        first_rows, lengths = (t.to(rows.device) for t in row_layout(x))
+        before = Recurrent.read_state(self, state, lengths.size(0))
+        there, back = x.sorted_indices, x.unsorted_indices
+        if there is not None and state is not None:
+            before = map_state(before, lambda s: s.index_select(0, there))
+        outputs, final = self._run(
+            rows, before, Options(lengths=lengths, packed=first_rows)
+        )
+        if back is not None:
+            final = map_state(final, lambda s: s.index_select(0, back))
+        return x._replace(data=outputs.squeeze(0)), final
+
     def _run(self, x: Tensor, state: Any, options: Options) -> tuple[Any, ...]:
         """The checked stack on time-major, batched tensors."""
         weight = self.weights(0)["weight_ih"]
         options = options.checked(x, self.cells, weight)
-        before = Recurrent.read_state(self, state, x.size(1))
+        batch = x.size(1) if options.packed is None else options.lengths.size(0)
+        before = Recurrent.read_state(self, state, batch)
         if x.device.type == "cpu" and torch.is_autocast_enabled("cpu"):
             with torch.autocast("cpu", enabled=False):
                 return self._layers(x.to(weight.dtype), before, options)
@@ -350,23 +363,15 @@ class Recurrent(nn.Module):
             own["initial"] = self._initial(index, x.size(1))
             if reverse:
                 own["reset"] = reverse_reset(options.reset, options.lengths)
-        weights = self._dropped_weights(index)
-        own["noise"] = self._noise(index, x)
-        return Pass(self.cells[index], x, state, weights, own)
-
-    def _dropped_weights(self, index: int) -> dict[str, Tensor]:
-        weights = self.weights(index)
-        dropped = drops.drop_weight(
+        cell, weights = self.cells[index], self.weights(index)
+        weights["weight_hh"] = drops.drop_weight(
             weights["weight_hh"], self.weight_drop, self.training
         )
-        return weights | {"weight_hh": dropped}
-
-    def _noise(self, index: int, x: Tensor) -> Noise:
-        cell = self.cells[index]
-        return Noise(
+        own["noise"] = Noise(
             drops.recurrent_mask(cell, x, self.recurrent_dropout, self.training),
             drops.zoneout(cell, x, self.zoneout, self.training),
         )
+        return Pass(cell, x, state, weights, own)
 
     def stream(self, batch_size: int = 1, state: Any = None) -> Stream:
         """The layer one step at a time, see ``Stream``.

@@ -14,6 +14,7 @@ from throughtime.cells import Cell
 from throughtime.errors import InvalidValue, unknown_name
 from throughtime.layers import native
 from throughtime.layers.loop import Noise, Pass, Unrolled, loop
+from throughtime.layers.packed import pack_rows, pad_rows
 
 BACKENDS = ("auto", "loop", "native")
 
@@ -123,6 +124,16 @@ def _is_native(one: Pass) -> bool:
 
 
 def _by_loop(one: Pass, recompute: bool) -> Unrolled:
+    options = dict(one.options)
+    packed, lengths = options.pop("packed", None), options["lengths"]
+    if packed is None:
+        return _loop(one._replace(options=options), recompute)
+    x = pad_rows(one.x, packed, lengths)
+    done = _loop(one._replace(x=x, options=options), recompute)
+    return done._replace(outputs=pack_rows(done.outputs, lengths))
+
+
+def _loop(one: Pass, recompute: bool) -> Unrolled:
     # Saved tensors cannot be intercepted inside torch.func.
     if not recompute or not torch.is_grad_enabled() or native.transformed():
         return loop(*one[:4], **one.options)
