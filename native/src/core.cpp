@@ -42,8 +42,11 @@ int run(const tt_problem& p) {
 
 }  // namespace
 
+template <class T>
+using Plain = ForwardRun<T, T>;
+
 int forward(const tt_problem& p) {
-  return p.bytes == 4 ? run<float, ForwardRun>(p) : run<double, ForwardRun>(p);
+  return p.bytes == 4 ? run<float, Plain>(p) : run<double, Plain>(p);
 }
 
 int backward(const tt_problem& p) {
@@ -61,8 +64,9 @@ int both(const tt_problem* p, Run run) {
 }
 
 throughtime::StreamBase* stream(const tt_problem& p) {
-  if (p.bytes == 4) return Stream<float>::make(p);
-  return Stream<double>::make(p);
+  if (p.half) return p.bytes == 4 ? Stream<float, Half>::make(p) : nullptr;
+  if (p.bytes == 4) return Stream<float, float>::make(p);
+  return Stream<double, double>::make(p);
 }
 
 // The micro-kernel on rows and a panel that stay in the caches nearest to the cores.

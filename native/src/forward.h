@@ -3,6 +3,7 @@
 // unit of h.
 #pragma once
 
+#include "half.h"
 #include "plan.h"
 #include "rules.h"
 #include "team.h"
@@ -23,7 +24,8 @@ struct ForwardNorms {
   RowNorm<T> *x_norm, *h_norm, *c_norm;
 };
 
-template <class T>
+// T: of the numbers; W: of the weights in the panels.
+template <class T, class W>
 class ForwardRun {
  public:
   ForwardRun(const tt_problem& problem, const CellRules<T>& cell, int threads)
@@ -78,7 +80,7 @@ class ForwardRun {
   Plan<T> plan;
   Blocks<T> units, outputs;  // of c, and of h where it is projected
   std::vector<Own> own;      // by thread
-  T *w_ih = nullptr, *w_hh = nullptr, *w_second = nullptr;  // panels of all blocks
+  W *w_ih = nullptr, *w_hh = nullptr, *w_second = nullptr;  // panels of all blocks
   T* masked[4] = {};  // h of even and of odd steps, state and initial, times the mask
 
   static const T* at(const void* base, int64_t row, int64_t width) {
@@ -107,10 +109,10 @@ class ForwardRun {
   template <class Memory>
   void request(Memory& memory) {
     const int64_t block = std::max(kPanelVectors, 2 * cell.x_gates) * lanes<T>;
-    w_ih = memory.template take<T>((p.I + 1) * cell.x_gates * units.columns);
-    w_hh = memory.template take<T>((p.P + 1) * cell.h_gates * units.columns);
+    w_ih = memory.template take<W>((p.I + 1) * cell.x_gates * units.columns);
+    w_hh = memory.template take<W>((p.P + 1) * cell.h_gates * units.columns);
     if (cell.second != Second::none)
-      w_second = memory.template take<T>((p.H + 1) * second_blocks().columns);
+      w_second = memory.template take<W>((p.H + 1) * second_blocks().columns);
     if (p.mask)
       for (T*& part : masked) part = memory.template take<T>(p.B * p.P);
     for (Own& o : own) {
@@ -151,7 +153,7 @@ class ForwardRun {
       });
       if (cell.second != Second::none)
         plan.packs(second_blocks(), o.thread, [&](const UnitBlock& b) {
-          T* to = w_second + (p.H + 1) * b.before;
+          W* to = w_second + (p.H + 1) * b.before;
           if (projected())
             pack(b, 1, p.weight_hr, nullptr, p.H, p.P, to);
           else  // the gate after those of the first product
@@ -179,7 +181,7 @@ class ForwardRun {
   // Per block a panel for each four vectors: the bias, then the columns for every k.
   // `size`: rows of the weight per gate.
   void pack(const UnitBlock& b, int gates, const void* weight, const void* bias, int64_t K,
-            int64_t size, T* out) const {
+            int64_t size, W* out) const {
     for (int first = 0; first < gates * b.vectors; first += kPanelVectors) {
       const int n = std::min(kPanelVectors, gates * b.vectors - first);
       const int64_t columns = n * lanes<T>;
@@ -189,7 +191,8 @@ class ForwardRun {
         return unit < b.units ? vector / b.vectors * size + b.unit + unit : -1;
       };
       for (int64_t j = 0; j < columns; ++j)
-        out[j] = bias && row_of(j) >= 0 ? static_cast<const T*>(bias)[row_of(j)] : T(0);
+        out[j] = kept_as<W>(
+            bias && row_of(j) >= 0 ? static_cast<const T*>(bias)[row_of(j)] : T(0));
       pack_transposed(static_cast<const T*>(weight), K, K, columns, row_of, out + columns);
       out += (K + 1) * columns;
     }
@@ -198,7 +201,7 @@ class ForwardRun {
   // a[rows] times all panels of one block.
   // `back`: the blocks run from the last to the first.
   void product(const UnitBlock& b, int gates, const T* const* a, int64_t rows, int64_t K,
-               const T* panel, T* out, bool back = false) const {
+               const W* panel, T* out, bool back = false) const {
     const int all = gates * b.vectors;
     for (int first = 0; first < all; first += kPanelVectors) {
       const int n = std::min(kPanelVectors, all - first);

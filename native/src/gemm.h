@@ -100,26 +100,6 @@ TT_INLINE void panel_product(const T* const* a, int64_t rows, int64_t step, int6
   }
 }
 
-// A 16 x 16 (or lanes x lanes) block at a time, so that what is written stays in L1:
-// panel[k][column] = weight[row_of(column)][k]; columns without a row (-1) are zero.
-template <class T, class RowOf>
-void pack_transposed(const T* weight, int64_t ld, int64_t K, int64_t columns, RowOf row_of,
-                     T* panel) {
-  constexpr int64_t block = 16;
-  for (int64_t k0 = 0; k0 < K; k0 += block) {
-    const int64_t k1 = std::min(K, k0 + block);
-    for (int64_t j = 0; j < columns; ++j) {
-      const int64_t row = row_of(j);
-      if (row < 0) {
-        for (int64_t k = k0; k < k1; ++k) panel[k * columns + j] = T(0);
-      } else {
-        const T* from = weight + row * ld;
-        for (int64_t k = k0; k < k1; ++k) panel[k * columns + j] = from[k];
-      }
-    }
-  }
-}
-
 // Rows for the side of A: block i holds, for every k, `height` neighbouring columns of
 // row k: out[i][k][c] = rows[k][i * height + c].
 template <class T>

@@ -9,7 +9,7 @@
 
 namespace TT_ISA {
 
-template <class T>
+template <class T, class W>
 class Stream : public throughtime::StreamBase {
  public:
   // Of the problem only sizes, weights and constants are used; they may go away after.
@@ -89,7 +89,7 @@ class Stream : public throughtime::StreamBase {
   tt_problem p;
   CellRules<T> cell{};
   Arena arena_;
-  std::optional<ForwardRun<T>> run_;
+  std::optional<ForwardRun<T, W>> run_;
   std::vector<T> weight_ih_, weight_hh_, weight_hr_, bias_ih_, bias_hh_, extra_;
   std::vector<T> state_[2][2];  // of the last step and of the next one, by field
   int now_ = 0;

@@ -37,6 +37,7 @@ typedef struct tt_problem {
   int32_t bytes, cell, activation, threads;
   int32_t reverse;  // from the last step of each sequence to its first
   int32_t peephole;
+  int32_t half;  // a stream keeps its weights as bfloat16; floats only
   int64_t T, B, I, H;
   int64_t P;     // features of h: those of the projection, else H
   double leak;   // h = (1 - leak) h_old + leak phi(...); 1 for a cell without leak

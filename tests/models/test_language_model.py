@@ -150,3 +150,21 @@ def test_config_round_trip_and_errors():
         LanguageModel(5, LanguageModelConfig(cell="lstn"))
     with pytest.raises(InvalidValue, match="tied=true needs embedding_size equal"):
         model(tied=True, embedding_size=4)
+
+
+def test_recompute_reaches_the_layers_and_changes_no_gradient():
+    torch.manual_seed(0)
+    usual = LanguageModel(9, LanguageModelConfig(hidden_size=6))
+    saving = LanguageModel(9, LanguageModelConfig(hidden_size=6, recompute=True))
+    saving.load_state_dict(usual.state_dict())
+    assert saving.recurrent.recompute
+    assert not usual.recurrent.recompute
+    tokens = torch.randint(0, 9, (5, 3))
+    found = (
+        torch.autograd.grad(
+            model(tokens)[0].logsumexp(-1).sum(), list(model.parameters())
+        )
+        for model in (usual, saving)
+    )
+    for a, b in zip(*found, strict=True):
+        assert torch.equal(a, b)

@@ -36,6 +36,7 @@ class Problem(ctypes.Structure):
         ("threads", ctypes.c_int32),
         ("reverse", ctypes.c_int32),
         ("peephole", ctypes.c_int32),
+        ("half", ctypes.c_int32),
         ("T", ctypes.c_int64),
         ("B", ctypes.c_int64),
         ("I", ctypes.c_int64),

@@ -16,13 +16,16 @@ class CoreStream:
         inputs: weights, biases and shares as in ``forward``; h and c, (B, P) and
             (B, H), are the state at the beginning; of x (1, B, I) the sizes count.
         kind: as in ``forward``.
+        half: keep the weights rounded to bfloat16, in half the memory; float32 only.
     """
 
-    def __init__(self, inputs: Inputs, kind: Kind) -> None:
+    def __init__(self, inputs: Inputs, kind: Kind, *, half: bool = False) -> None:
         core = library()
         assert core is not None  # layers asked before
         inputs = ready(inputs)
-        self._handle = core.new_stream(problem_of(inputs, kind, None))
+        problem = problem_of(inputs, kind, None)
+        problem.half = half
+        self._handle = core.new_stream(problem)
         self._step = core.code.tt_stream_step
         self._move = core.code.tt_stream_state
         finalizer = weakref.finalize(self, core.code.tt_stream_free, self._handle)

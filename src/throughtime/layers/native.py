@@ -17,6 +17,9 @@ from throughtime.layers.loop import Pass, Unrolled, valid_mask
 
 # Looked up once, so that torch.compile meets a constant.
 _CORE = kernels.missing() is None
+_MATRIX_UNIT = bool(getattr(torch.cpu, "_is_amx_tile_supported", lambda: False)())
+# Numbers of a weight from where on that unit wins: measured.
+_LARGE = 1 << 20
 
 
 def kind_of(cell: Cell) -> Kind | None:
@@ -75,16 +78,16 @@ def inputs_of(
 def usable(kind: Kind | None, tensors: Sequence[Tensor]) -> bool:
     """Whether the core can take these tensors, here and now.
 
-    bfloat16 is for inference: where gradients are on, the loop runs.
+    bfloat16 is for inference: where gradients are on, the loop runs. It also runs where
+    torch multiplies large matrices of bfloat16 by instructions made for it, and faster.
     """
     if kind is None or not _CORE:
         return False
     first = tensors[0]
-    known = first.dtype in DTYPES or (
-        first.dtype == torch.bfloat16 and not torch.is_grad_enabled()
-    )
+    large = _MATRIX_UNIT and max(t.numel() for t in tensors[1:] or tensors) > _LARGE
+    small = first.dtype == torch.bfloat16 and not torch.is_grad_enabled() and not large
     return (
-        known
+        (first.dtype in DTYPES or small)
         and all(t.device.type == "cpu" and t.dtype == first.dtype for t in tensors)
         and not transformed()
     )

@@ -173,6 +173,8 @@ def _part(layer: "Recurrent", index: int, start: Any) -> CoreStream | _LoopStrea
         shares = {f"share_{field}": rate for field, rate in rates.items()}
         inputs = inputs._replace(**shares)
         if x.dtype == torch.bfloat16:
-            return _Bfloat16Stream(native.converted(inputs, torch.float32), kind)
+            wide = native.converted(inputs, torch.float32)
+            # With more rows the products, not the weights, are what a step waits for.
+            return _Bfloat16Stream(wide, kind, half=len(start[0]) <= 8)
         return CoreStream(inputs, kind)
     return _LoopStream(cell, weights, rates, start)
