@@ -220,7 +220,8 @@ class ForwardRun {
     int64_t row = 0;
     for (int64_t s = chunk.begin; s < chunk.end; ++s)
       for (int64_t j = 0; j < o.order->batch[size_t(s)]; ++j)
-        o.rows.x[row++] = static_cast<const T*>(p.x) + o.order->offset(s, j, p.x_step, p.x_batch);
+        o.rows.x[row++] =
+            static_cast<const T*>(p.x) + o.order->offset(s, j, p.x_step, p.x_batch);
     plan.runs(units, o.thread, 0, [&](const UnitBlock& b) {
       product(b, cell.x_gates, o.rows.x, chunk.rows, p.I,
               w_ih + (p.I + 1) * cell.x_gates * b.before, ax_of(o, chunk, b));
