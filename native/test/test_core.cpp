@@ -57,13 +57,16 @@ class Random {
 // sometimes enough rows for several chunks.
 void draw_sizes(Case& c, Random& random) {
   const int64_t kind = random.between(0, 9);
-  c.T = random.between(kind == 0 ? 0 : 1, 7);
-  c.B = random.between(1, 6);
+  const auto pick = [&](int64_t T, int64_t B, int64_t least_H, int64_t H) {
+    c.T = random.between(kind == 0 ? 0 : 1, T);
+    c.B = random.between(1, B);
+    c.H = random.between(least_H, H);
+  };
+  if (kind == 1) pick(2, 16, 50, 90);
+  else if (kind == 2) pick(2, 4, 90, 150);
+  else if (kind == 3) pick(60, 14, 1, 17);
+  else pick(7, 6, 1, 35);
   c.I = random.between(1, 20);
-  c.H = random.between(1, 35);
-  if (kind == 1) c.T = random.between(1, 2), c.B = random.between(6, 16), c.H = random.between(50, 90);
-  if (kind == 2) c.T = random.between(1, 2), c.B = random.between(1, 4), c.H = random.between(90, 150);
-  if (kind == 3) c.T = random.between(30, 60), c.B = random.between(5, 14), c.H = random.between(1, 17);
 }
 
 Case draw(Random& random, bool single) {
@@ -159,7 +162,7 @@ struct Buffers {
   void prepare_backward(const Case& c, Random& random) {
     const auto some = [&](Memory& to, int64_t count) {
       if (random.chance(0.7))
-        for (double x : random.numbers(count, 1, true)) to.push_back(T(x));
+        for (double number : random.numbers(count, 1, true)) to.push_back(T(number));
       return data(to);
     };
     some(grad_out, c.T * c.B * c.P);
