@@ -6,11 +6,11 @@ TEXTS = {
         candidate once per round, in turns, in one process; medians. Times include
         everything a caller pays.""",
     "dense": """
-        The limit is {limit} GFLOP/s on {threads} threads: the core's own product on data
-        in cache, measured in the same rounds. Operations: 2 T B (I + H) G H forward,
-        three times that in training. × torch: torch's time divided by ours. Loops: our
-        plain loop (`backend="loop"`), and the loop that one writes over torch's own cell
-        and `x.unbind(0)`.""",
+        The limit is {limit} GFLOP/s on {threads} threads: the core's own product on
+        data in cache, measured in the same rounds. Operations: 2 T B (I + H) G H
+        forward, three times that in training. × torch: torch's time divided by ours.
+        Loops: our plain loop (`backend="loop"`), and the loop that one writes over
+        torch's own cell and `x.unbind(0)`.""",
     "held back": """
         What holds a training step back, beside the products themselves, is measured:
         *calls* is a step of one unit (Python, autograd); *weights*, what a call on one
@@ -27,8 +27,8 @@ TEXTS = {
         each other; rounds alternate between the two processes, and of two runs in a row
         the second counts, in both.""",
     "cells": """
-        `tt.Recurrent` over the cell: its time divided by that of the plain cell, and how
-        many times as long a loop over the cell's own step takes (`x.unbind(0)`).""",
+        `tt.Recurrent` over the cell: its time divided by that of the plain cell, and
+        how much longer a loop over the cell's own step takes (`x.unbind(0)`).""",
     "ragged": """
         Forward and backward, against `pack_padded_sequence` (sorting, packing and
         unpacking included) and against the padded batch. The last column is 1 if time
@@ -40,9 +40,9 @@ TEXTS = {
         `layer.stream()` against a call of the `torch.nn` layer and of its cell with one
         step, both under `torch.no_grad()`; microseconds per step.""",
     "memory": """
-        MB after a forward pass. Saved: the storages that autograd is handed, without
-        input and parameters. Resident: by how much the process grows, outputs and work
-        space included, in a fresh process each.""",
+        MB after a forward pass. Saved: the storages that autograd is handed, whether
+        touched or not, without input and parameters. Resident: by how much the process
+        grows, outputs and work space included, in a fresh process each.""",
     "long": """
         Training; microseconds for each time step, which should not depend on T.""",
 }
