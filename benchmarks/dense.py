@@ -23,6 +23,7 @@ from common import (
     random_input,
     training,
 )
+from torch import Tensor
 
 import throughtime as tt
 
@@ -49,6 +50,7 @@ def row(layer: str, shape: Shape, call: float, budget: float) -> Row:
             "torch training": training(theirs, x, upstream),
             "training": training(ours, x, upstream),
             "more rows": training(*short),
+            "narrow": training(*narrow(layer, shape)),
         },
         budget,
     )
@@ -71,6 +73,7 @@ def row(layer: str, shape: Shape, call: float, budget: float) -> Row:
             call=call,
             weights=one_call(layer, (1, 1, inputs, hidden), budget) - call,
             more_rows=found["more rows"] * short_runs,
+            narrow=found["narrow"],
         ),
     }
 
@@ -98,7 +101,7 @@ def one_call(layer: str, shape: Shape, budget: float) -> float:
 
 def fewer_steps(
     layer: str, shape: Shape
-) -> tuple[tuple[torch.nn.Module, torch.Tensor, torch.Tensor], float]:
+) -> tuple[tuple[torch.nn.Module, Tensor, Tensor], float]:
     """The same work in steps of at least 128 rows, or 8 times as many as before.
 
     Returns:
@@ -112,22 +115,37 @@ def fewer_steps(
     return (ours, x, upstream), steps * batch / (fewer * rows)
 
 
+def narrow(layer: str, shape: Shape) -> tuple[torch.nn.Module, Tensor, Tensor]:
+    """As many units in as many steps, but in sequences of 16: hardly any products."""
+    steps, batch, _, hidden = shape
+    thin = (steps, -(-batch * hidden // 16), 1, 16)
+    _, ours = pair(layer, *thin[2:])
+    return ours, *random_input(thin)
+
+
 def parts(
-    total: float, *, products: float, call: float, weights: float, more_rows: float
+    total: float,
+    *,
+    products: float,
+    call: float,
+    weights: float,
+    more_rows: float,
+    narrow: float,
 ) -> dict[str, float]:
     """Where the time of a training step goes, as shares that add up to 1.
 
     products: at the limit. calls: Python, autograd and memory, from a call of one step
     of one unit. weights: packing them and writing their gradients, from a call of one
     step of one sequence. few rows: what the same work in steps of many rows saves.
-    rest: pointwise functions, memory traffic, threads that wait for each other, and
-    products below the limit.
+    units: pointwise functions and the memory of states and gates, from as many units
+    with hardly any products. rest: products below the limit, and threads that wait.
     """
     found = {
         "products": min(products, total),
         "calls": min(call, total),
         "weights": max(0.0, weights),
         "few rows": max(0.0, total - more_rows),
+        "units": max(0.0, narrow - call),
     }
     # They are measured apart, so that they may overlap; the rest is never negative.
     known = sum(found.values())

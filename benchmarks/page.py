@@ -36,11 +36,11 @@ def by_layer(rows: list[Row]) -> dict[str, list[Row]]:
     }
 
 
-def largest_loss(row: Row) -> str:
-    """The largest part of a training step beside the products at the limit."""
+def largest_losses(row: Row) -> str:
+    """The two largest parts of a training step beside the products at the limit."""
     shares = {k: v for k, v in row["time_goes_to"].items() if k != "products"}
-    name = max(shares, key=lambda key: shares[key])
-    return f"{name}, {shares[name]:.0%}"
+    names = sorted(shares, key=lambda key: -shares[key])[:2]
+    return ", ".join(f"{name} {shares[name]:.0%}" for name in names)
 
 
 def dense(rows: list[Row], machine: dict[str, Any]) -> list[str]:
@@ -60,7 +60,7 @@ def dense(rows: list[Row], machine: dict[str, Any]) -> list[str]:
                 f"{ms['cell loop training'] / ms['training']:.1f}",
                 f"{row['training_share']:.0%}",
                 f"{row['torch_training_share']:.0%}",
-                largest_loss(row),
+                largest_losses(row),
             )
         )
     means = [
@@ -86,7 +86,7 @@ def dense(rows: list[Row], machine: dict[str, Any]) -> list[str]:
         "",
         *table(
             "layer|T, B, I, H|forward, ms|× torch|training, ms|× torch|× plain loop"
-            "|× cell loop|share of the limit|torch's share|held back most by",
+            "|× cell loop|share of the limit|torch's share|held back by",
             cells,
         ),
         "",

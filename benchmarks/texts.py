@@ -12,12 +12,13 @@ TEXTS = {
         Loops: our plain loop (`backend="loop"`), and the loop that one writes over
         torch's own cell and `x.unbind(0)`.""",
     "held back": """
-        What holds a training step back, beside the products themselves, is measured:
-        *calls* is a step of one unit (Python, autograd); *weights*, what a call on one
-        step of one sequence takes beyond that (packing them, writing their gradients);
-        *few rows*, what the same work saves in fewer steps of 128 rows and more; *rest*
-        is what remains (pointwise functions, memory, threads that wait, products below
-        the limit).""",
+        What holds a training step back, beside the products themselves, is measured
+        (the two largest are shown): *calls* is a step of one unit (Python, autograd);
+        *weights*, what a call on one step of one sequence takes beyond that (packing
+        them, writing their gradients); *few rows*, what the same work saves in fewer
+        steps of 128 rows and more; *units*, what as many units take with hardly any
+        products (pointwise functions, memory of states and gates); *rest* is what
+        remains (products below the limit, threads that wait).""",
     "frameworks": """
         {versions}, jitted, compiling not timed; their times divided by ours. `lax.scan`
         is a hand-written one with the input product ahead of it. Flax: `nn.RNN` over
