@@ -145,7 +145,7 @@ struct Buffers {
     mask.assign(c.mask.begin(), c.mask.end());
     p.mask = data(mask);
     saved.resize(size_t(c.T * c.B * tt_slots(c.cell, c.H) * c.H));
-    p.saved = data(saved);
+    p.saved = h_is_enough(c) && random.chance(0.5) ? nullptr : data(saved);
     for (int f = 0; f <= int(c.has_c()); ++f) {
       p.state[f] = data(input[STATE_H + f]);
       p.initial[f] = data(input[INITIAL_H + f]);
@@ -190,6 +190,12 @@ struct Buffers {
       p.grad_initial[f] = data(grad[INITIAL_H + f]);
       p.grad_added[f] = data(grad[ADDED_H + f]);
     }
+  }
+
+  // For the backward pass, without anything saved.
+  static bool h_is_enough(const Case& c) {
+    return c.cell == TT_ELMAN && c.leak == 1 && c.activation <= TT_RELU &&
+           c.hold[0].empty() && c.share[0] == 0 && c.input[ADDED_H].empty();
   }
 
   static T* data(Memory& memory) { return memory.empty() ? nullptr : memory.data(); }
