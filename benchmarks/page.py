@@ -1,153 +1,313 @@
-"""Render the results of benchmarks/layers.py to docs/benchmarks.md and its picture.
+"""Render the results of benchmarks/run.py to docs/benchmarks.md and its pictures.
 
-python benchmarks/page.py layers.json
+python benchmarks/page.py benchmarks.json
 """
 
 import argparse
 import json
+import textwrap
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from layers import MEAN_OVER, geometric_mean
-from matplotlib.figure import Figure
-
-from throughtime.plots.theme import colours, new_figure, styled, to_svg
+from common import MEAN_OVER, Row, geometric_mean, shape_text
+from drawing import draw
+from texts import TEXTS
 
 DOCS = Path(__file__).parent.parent / "docs"
 
 
-def picture(rows: list[dict[str, Any]], dark: bool) -> Figure:
-    """Share of the matrix-product limit in training, ours beside torch's."""
-    layers = list(dict.fromkeys(row["layer"] for row in rows))
-    with styled(dark):
-        figure = new_figure(7.6, 3.4)
-        panels = figure.subplots(1, len(layers), sharey=True, squeeze=False)[0]
-        for axes, layer in zip(panels, layers, strict=True):
-            mine = [row for row in rows if row["layer"] == layer]
-            places = range(len(mine))
-            for offset, key, name, colour in (
-                (-0.2, "training_share", "throughtime", colours(dark)[0]),
-                (0.2, "torch_training_share", "torch.nn", colours(dark)[1]),
-            ):
-                axes.barh(
-                    [p + offset for p in places],
-                    [row[key] for row in mine],
-                    height=0.38,
-                    color=colour,
-                    label=name,
-                )
-            axes.set_title(layer, fontsize=11)
-            axes.set_xlim(0, 1)
-            axes.set_xticks([0, 0.5, 1], ["0", "50 %", "100 %"])
-            axes.set_yticks(
-                list(places), [", ".join(map(str, row["shape"])) for row in mine]
-            )
-            axes.invert_yaxis()
-        panels[0].set_ylabel("T, B, I, H")
-        handles, names = panels[0].get_legend_handles_labels()
-        figure.legend(handles, names, loc="outside upper center", ncols=2)
-    return figure
+def table(names: str, rows: Sequence[Sequence[Any]], words: int = 2) -> list[str]:
+    """A table; columns after the first ``words`` are numbers."""
+    heads = names.split("|")
+    rule = ["---"] * words + ["---:"] * (len(heads) - words)
+    lines = [heads, rule, *rows]
+    return ["| " + " | ".join(str(c).strip() for c in line) + " |" for line in lines]
 
 
-def dense_table(rows: list[dict[str, Any]]) -> list[str]:
-    lines = [
-        "| layer | T, B, I, H | forward, ms | × torch | training, ms | × torch "
-        "| share of the limit | torch's share |",
-        "| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: |",
-    ]
+def prose(name: str, **values: Any) -> list[str]:
+    return textwrap.wrap(" ".join(TEXTS[name].split()).format(**values), 88)
+
+
+def by_layer(rows: list[Row]) -> dict[str, list[Row]]:
+    return {
+        layer: [row for row in rows if row["layer"] == layer]
+        for layer in dict.fromkeys(row["layer"] for row in rows)
+    }
+
+
+def largest_losses(row: Row) -> str:
+    """The two largest parts of a training step beside the products at the limit."""
+    shares = {k: v for k, v in row["time_goes_to"].items() if k != "products"}
+    names = sorted(shares, key=lambda key: -shares[key])[:2]
+    return ", ".join(f"{name} {shares[name]:.0%}" for name in names)
+
+
+def dense(rows: list[Row], machine: dict[str, Any]) -> list[str]:
+    limit = sorted(row["limit_gflops"] for row in rows)[len(rows) // 2]
+    cells = []
     for row in rows:
         ms = row["milliseconds"]
-        lines.append(
-            f"| {row['layer']} | {', '.join(map(str, row['shape']))} "
-            f"| {ms['forward']:.2f} | {row['forward_ratio']:.2f} "
-            f"| {ms['training']:.2f} | {row['training_ratio']:.2f} "
-            f"| {row['training_share']:.0%} | {row['torch_training_share']:.0%} |"
+        cells.append(
+            (
+                row["layer"],
+                shape_text(row["shape"]),
+                f"{ms['forward']:.2f}",
+                f"{row['forward_ratio']:.2f}",
+                f"{ms['training']:.2f}",
+                f"{row['training_ratio']:.2f}",
+                f"{ms['loop training'] / ms['training']:.1f}",
+                f"{ms['cell loop training'] / ms['training']:.1f}",
+                f"{row['training_share']:.0%}",
+                f"{row['torch_training_share']:.0%}",
+                largest_losses(row),
+            )
         )
-    return lines
+    means = [
+        (
+            layer,
+            f"{geometric_mean([r['forward_ratio'] for r in mine[:MEAN_OVER]]):.2f}",
+            f"{geometric_mean([r['training_ratio'] for r in mine[:MEAN_OVER]]):.2f}",
+            f"{min(r['training_ratio'] for r in mine):.2f}",
+        )
+        for layer, mine in by_layer(rows).items()
+    ]
+    return [
+        "## Dense batches against torch.nn",
+        "",
+        *prose("dense", limit=f"{limit:.0f}", threads=machine["threads"]),
+        "",
+        "<picture>",
+        '  <source media="(prefers-color-scheme: dark)" '
+        'srcset="pictures/layers_dark.svg">',
+        '  <img alt="Share of the matrix-product limit in training, by layer and '
+        'shape, beside torch.nn." src="pictures/layers_light.svg">',
+        "</picture>",
+        "",
+        *table(
+            "layer|T, B, I, H|forward, ms|× torch|training, ms|× torch|× plain loop"
+            "|× cell loop|share of the limit|torch's share|held back by",
+            cells,
+        ),
+        "",
+        f"Geometric means of the first {MEAN_OVER} shapes, and the worst of all:",
+        "",
+        *table("layer|forward × torch|training × torch|worst", means, words=1),
+        "",
+        *prose("held back"),
+    ]
 
 
-def ragged_table(rows: list[dict[str, Any]]) -> list[str]:
-    lines = [
-        "| layer | T, B, I, H | filled | training, ms | × packed | × better of both "
-        "| time / (filled × dense time) |",
-        "| --- | --- | ---: | ---: | ---: | ---: | ---: |",
+def frameworks(rows: list[Row], machine: dict[str, Any]) -> list[str]:
+    names = list(dict.fromkeys(key.split()[0] for key in rows[0]["ratios"]))
+    titles = {"scan": "lax.scan", "flax": "Flax", "keras": "Keras"}
+    versions = ", ".join(
+        f"{title} {machine[key]}"
+        for title, key in (("JAX", "jax"), ("Flax", "flax"), ("Keras", "keras"))
+        if machine[key]
+    )
+    columns = [(kind, name) for kind in ("forward", "training") for name in names]
+    return [
+        "## Dense batches against JAX",
+        "",
+        *prose("frameworks", versions=versions),
+        "",
+        *table(
+            "|".join(
+                ["layer", "T, B, I, H"]
+                + [f"{kind} × {titles[name]}" for kind, name in columns]
+            ),
+            [
+                (
+                    row["layer"],
+                    shape_text(row["shape"]),
+                    *(f"{row['ratios'][f'{n} {k}']:.2f}" for k, n in columns),
+                )
+                for row in rows
+            ],
+        ),
     ]
-    lines += [
-        f"| {row['layer']} | {', '.join(map(str, row['shape']))} | {row['fill']:.0%} "
-        f"| {row['milliseconds']['lengths']:.2f} | {row['ratio_to_packed']:.1f} "
-        f"| {row['ratio_to_better']:.1f} | {row['time_over_share_of_dense']:.2f} |"
-        for row in rows
+
+
+def cells(rows: list[Row], machine: dict[str, Any]) -> list[str]:
+    del machine
+    return [
+        "## Cells that torch.nn lacks",
+        "",
+        *prose("cells"),
+        "",
+        *table(
+            "cell|T, B, I, H|training, ms|× plain cell, forward|training"
+            "|loop ×, forward|training",
+            [
+                (
+                    row["cell"]
+                    + ("" if row["backend"] == "native" else " (plain loop)"),
+                    shape_text(row["shape"]),
+                    f"{row['milliseconds']['training']:.2f}",
+                    f"{row['forward_over_plain']:.2f}",
+                    f"{row['training_over_plain']:.2f}",
+                    f"{row['forward_ratio_to_loop']:.1f}",
+                    f"{row['training_ratio_to_loop']:.1f}",
+                )
+                for row in rows
+            ],
+        ),
     ]
-    return lines
+
+
+def ragged(rows: list[Row], machine: dict[str, Any]) -> list[str]:
+    del machine
+    means = []
+    for layer, mine in by_layer([r for r in rows if r["lengths"] == "uniform"]).items():
+        packed = geometric_mean([row["ratio_to_packed"] for row in mine])
+        better = geometric_mean([row["ratio_to_better"] for row in mine])
+        means.append((layer, f"{packed:.1f}", f"{better:.1f}"))
+    return [
+        "## Ragged batches",
+        "",
+        *prose("ragged"),
+        "",
+        *table(
+            "lengths|layer|T, B, I, H|filled|training, ms|× packed|× better of both"
+            "|time / (filled × dense time)",
+            [
+                (
+                    row["lengths"],
+                    row["layer"],
+                    shape_text(row["shape"]),
+                    f"{row['fill']:.0%}",
+                    f"{row['milliseconds']['lengths']:.2f}",
+                    f"{row['ratio_to_packed']:.1f}",
+                    f"{row['ratio_to_better']:.1f}",
+                    f"{row['time_over_share_of_dense']:.2f}",
+                )
+                for row in rows
+            ],
+            words=3,
+        ),
+        "",
+        "Geometric means of the uniform ones:",
+        "",
+        *table("layer|× packed|× better of both", means, words=1),
+    ]
+
+
+def streaming(rows: list[Row], machine: dict[str, Any]) -> list[str]:
+    del machine
+    return [
+        "## One step at a time",
+        "",
+        *prose("streaming"),
+        "",
+        *table(
+            "layer|B, I, H|stream|× torch layer|× torch cell",
+            [
+                (
+                    row["layer"],
+                    shape_text(row["shape"]),
+                    f"{row['microseconds']['stream']:.1f}",
+                    f"{row['ratio_to_layer']:.1f}",
+                    f"{row['ratio_to_cell']:.1f}",
+                )
+                for row in rows
+            ],
+        ),
+    ]
+
+
+def memory(rows: list[Row], machine: dict[str, Any]) -> list[str]:
+    del machine
+    names = list(rows[0]["bytes"])
+    titles = {"torch": "torch", "throughtime": "ours", "recompute": "ours, recompute"}
+    columns = [(kind, name) for kind in ("saved", "resident") for name in names]
+    return [
+        "## Memory kept for the backward pass",
+        "",
+        *prose("memory"),
+        "",
+        *table(
+            "|".join(
+                ["layer", "T, B, I, H"]
+                + [f"{kind}, {titles[name]}" for kind, name in columns]
+            ),
+            [
+                (
+                    row["layer"],
+                    shape_text(row["shape"]),
+                    *(f"{row['bytes'][n][k] / 1e6:.1f}" for k, n in columns),
+                )
+                for row in rows
+            ],
+        ),
+    ]
+
+
+def long(rows: list[Row], machine: dict[str, Any]) -> list[str]:
+    del machine
+    return [
+        "## Long sequences",
+        "",
+        *prose("long"),
+        "",
+        *table(
+            "layer|T, B, I, H|training, ms|µs per step|× torch",
+            [
+                (
+                    row["layer"],
+                    shape_text(row["shape"]),
+                    f"{row['milliseconds']['training']:.1f}",
+                    f"{row['microseconds_per_step']:.2f}",
+                    f"{row['ratio_to_torch']:.2f}",
+                )
+                for row in rows
+            ],
+        ),
+    ]
+
+
+SECTIONS: dict[str, Callable[[list[Row], dict[str, Any]], list[str]]] = {
+    "dense": dense,
+    "frameworks": frameworks,
+    "cells": cells,
+    "ragged": ragged,
+    "streaming": streaming,
+    "memory": memory,
+    "long": long,
+}
 
 
 def page(result: dict[str, Any]) -> str:
-    dense, ragged = result["dense"], result["ragged"]
-    means = []
-    for layer in dict.fromkeys(row["layer"] for row in dense):
-        first = [row for row in dense if row["layer"] == layer][:MEAN_OVER]
-        forward = geometric_mean([row["forward_ratio"] for row in first])
-        training = geometric_mean([row["training_ratio"] for row in first])
-        means.append(f"| {layer} | {forward:.2f} | {training:.2f} |")
-    limit = sorted(row["limit_gflops"] for row in dense)[len(dense) // 2]
-    return "\n".join(
-        [
-            "# Benchmarks",
-            "",
-            f"{result['cpu']}, {result['threads']} threads, "
-            f"{result['instruction_set']}, torch {result['torch']}, float32. Every",
-            "candidate once per round, in turns, in one process; medians. Times",
-            "include everything a caller pays.",
-            "",
-            "```bash",
-            f"python benchmarks/layers.py --threads {result['threads']} "
-            "--out layers.json",
-            "python benchmarks/page.py layers.json",
-            "```",
-            "",
-            "## Dense batches against torch.nn",
-            "",
-            f"The limit is {limit:.0f} GFLOP/s: the core's own product on data in",
-            "cache, measured in the same rounds.",
-            "Operations: 2 T B (I + H) G H forward, three times that in training.",
-            "",
-            "<picture>",
-            '  <source media="(prefers-color-scheme: dark)" '
-            'srcset="pictures/layers_dark.svg">',
-            '  <img alt="Share of the matrix-product limit in training, by layer and '
-            'shape, beside torch.nn." src="pictures/layers_light.svg">',
-            "</picture>",
-            "",
-            *dense_table(dense),
-            "",
-            f"Geometric means of the first {MEAN_OVER} shapes:",
-            "",
-            "| layer | forward × torch | training × torch |",
-            "| --- | ---: | ---: |",
-            *means,
-            "",
-            "## Ragged batches",
-            "",
-            "Uniform random lengths up to T, forward and backward, against",
-            "`pack_padded_sequence` (sorting, packing and unpacking included) and",
-            "against the padded batch. The last column is 1 if time follows the sum of",
-            "the lengths.",
-            "",
-            *ragged_table(ragged),
-            "",
-        ]
-    )
+    machine = result["machine"]
+    lines = [
+        "# Benchmarks",
+        "",
+        *prose("head", **machine),
+        "",
+        "```bash",
+        f"python benchmarks/run.py --threads {machine['threads']} "
+        "--out benchmarks.json && python benchmarks/page.py benchmarks.json",
+        "```",
+        "",
+    ]
+    for name, section in SECTIONS.items():
+        if result.get(name):
+            lines += [*section(result[name], machine), ""]
+        else:
+            lines += [f"Section `{name}` was not measured.", ""]
+    return "\n".join(lines)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("results", type=Path)
+    parser.add_argument("--docs", type=Path, default=DOCS, help="where to write")
     arguments = parser.parse_args()
     result = json.loads(arguments.results.read_text(encoding="utf-8"))
-    (DOCS / "benchmarks.md").write_text(page(result), encoding="utf-8")
-    for dark, name in ((False, "light"), (True, "dark")):
-        path = DOCS / "pictures" / f"layers_{name}.svg"
-        path.write_text(to_svg(picture(result["dense"], dark), dark=dark), "utf-8")
+    (arguments.docs / "pictures").mkdir(parents=True, exist_ok=True)
+    (arguments.docs / "benchmarks.md").write_text(page(result), encoding="utf-8")
+    if result.get("dense"):
+        draw(result["dense"], arguments.docs / "pictures")
 
 
 if __name__ == "__main__":

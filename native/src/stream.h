@@ -44,7 +44,7 @@ class Stream : public throughtime::StreamBase {
   }
 
  private:
-  explicit Stream(const tt_problem& problem) : p(problem) {
+  explicit Stream(const tt_problem& problem) : p(only_weights(problem)) {
     p.T = 1;
     p.x_step = 0;
     p.x_batch = p.I;
@@ -59,6 +59,20 @@ class Stream : public throughtime::StreamBase {
     for (auto& fields : state_)
       for (int field = 0; field < 2; ++field)
         fields[field].assign(size_t(p.B * (field ? p.H : p.P)), T(0));
+  }
+
+  static tt_problem only_weights(tt_problem p) {
+    p.lengths = nullptr;
+    p.reset = nullptr;
+    p.mask = nullptr;
+    p.saved = nullptr;
+    p.reverse = 0;
+    for (int f = 0; f < 2; ++f) {
+      p.hold[f] = nullptr;
+      p.initial[f] = p.added[f] = nullptr;
+      p.final[f] = nullptr;
+    }
+    return p;
   }
 
   static void keep(const void*& from, int64_t count, std::vector<T>& to) {
