@@ -1,6 +1,7 @@
 // One instruction set: the library links one object of this file for each.
 #include "backward.h"
 #include "forward.h"
+#include "output.h"
 #include "stream.h"
 
 namespace TT_ISA {
@@ -40,6 +41,21 @@ int run(const tt_problem& p) {
   return 0;
 }
 
+template <class T>
+int run_output(const tt_output_problem& p) {
+  thread_local Arena arena;
+  // Below some work, waiting for each other costs more.
+  const int64_t worth = std::max<int64_t>(1, p.N * p.H * p.V / 200000);
+  const int64_t wanted = std::min<int64_t>({int64_t(p.threads), worth, p.V});
+  try {
+    if (!OutputRun<T>(p, available(int(wanted))).run(arena))
+      OutputRun<T>(p, 1).run(arena);
+  } catch (const std::bad_alloc&) {
+    return 2;
+  }
+  return 0;
+}
+
 }  // namespace
 
 template <class T>
@@ -61,6 +77,10 @@ int both(const tt_problem* p, Run run) {
   const bool split = available(2) == 2 && side_by_side(p[0]) && side_by_side(p[1]);
   if (!split || !together(2, one)) one(0), one(1);
   return status[0] ? status[0] : status[1];
+}
+
+int output(const tt_output_problem& p) {
+  return p.bytes == 4 ? run_output<float>(p) : run_output<double>(p);
 }
 
 throughtime::StreamBase* stream(const tt_problem& p) {

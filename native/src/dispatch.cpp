@@ -12,6 +12,7 @@ using Stream = throughtime::StreamBase;
   int forward(const tt_problem&);   \
   int backward(const tt_problem&);  \
   int both(const tt_problem*, int (*)(const tt_problem&)); \
+  int output(const tt_output_problem&); \
   double product_limit(int);        \
   Stream* stream(const tt_problem&); \
   }
@@ -24,12 +25,14 @@ TT_DECLARE(avx512)
 namespace {
 
 using Run = int (*)(const tt_problem&);
+using Output = int (*)(const tt_output_problem&);
 using Limit = double (*)(int);
 
 struct Version {
   const char* name;
   Run forward, backward;
   int (*both)(const tt_problem*, Run);
+  Output output;
   Limit product_limit;
   Stream* (*stream)(const tt_problem&);
   bool runs;
@@ -44,14 +47,14 @@ const Version* versions() {
 #endif
   static const Version all[] = {
 #ifdef TT_X86
-      {"avx512", avx512::forward, avx512::backward, avx512::both, avx512::product_limit, avx512::stream,
+      {"avx512", avx512::forward, avx512::backward, avx512::both, avx512::output, avx512::product_limit, avx512::stream,
        has_avx512},
-      {"avx2", avx2::forward, avx2::backward, avx2::both, avx2::product_limit, avx2::stream,
+      {"avx2", avx2::forward, avx2::backward, avx2::both, avx2::output, avx2::product_limit, avx2::stream,
        has_avx2},
 #endif
-      {"portable", portable::forward, portable::backward, portable::both, portable::product_limit, portable::stream,
+      {"portable", portable::forward, portable::backward, portable::both, portable::output, portable::product_limit, portable::stream,
        true},
-      {nullptr, nullptr, nullptr, nullptr, nullptr, nullptr, false},
+      {nullptr, nullptr, nullptr, nullptr, nullptr, nullptr, nullptr, false},
   };
   return all;
 }
@@ -69,6 +72,8 @@ extern "C" {
 int tt_abi(void) { return TT_ABI; }
 
 int tt_problem_size(void) { return int(sizeof(tt_problem)); }
+
+int tt_output_problem_size(void) { return int(sizeof(tt_output_problem)); }
 
 const char* tt_instruction_sets(void) {
   static char names[64];
@@ -105,6 +110,11 @@ int tt_both(const tt_problem* problems, int backward, const char* instruction_se
   for (int i = 0; i < 2; ++i)
     if (problems[i].bytes != 4 && problems[i].bytes != 8) return 1;
   return v ? v->both(problems, backward ? v->backward : v->forward) : 1;
+}
+
+int tt_output(const tt_output_problem* problem, const char* instruction_set) {
+  const Version* v = find(instruction_set);
+  return v && (problem->bytes == 4 || problem->bytes == 8) ? v->output(*problem) : 1;
 }
 
 double tt_product_limit(int threads, const char* instruction_set) {

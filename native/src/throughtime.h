@@ -82,8 +82,22 @@ typedef struct tt_problem {
   void *grad_state[2], *grad_initial[2], *grad_added[2];
 } tt_problem;
 
+// The output layer with its loss, l = -log softmax(h W^T + b)[target]: N rows, H features,
+// V classes, all contiguous.
+typedef struct tt_output_problem {
+  int32_t bytes, threads;
+  int64_t N, H, V;
+  double smoothing;  // share of the target that is spread over all classes
+  const void *h, *weight, *bias;  // (N, H), (V, H), (V) or null
+  const int64_t* targets;         // (N), below V; negative: the row does not count
+  const void* row_weights;        // (N), gradient of each row's loss; null: no gradients
+  void* losses;                   // (N), 0 where a row does not count; null: not wanted
+  void *grad_h, *grad_weight, *grad_bias;  // null: not wanted
+} tt_output_problem;
+
 int tt_abi(void);
 int tt_problem_size(void);
+int tt_output_problem_size(void);
 // Names of the instruction sets that were built and run here, best first, by spaces.
 const char* tt_instruction_sets(void);
 // Numbers kept per step, sequence and unit for the backward pass.
@@ -94,6 +108,7 @@ int tt_backward(const tt_problem* problem, const char* instruction_set);
 // Two problems, forward or backward, that do not read each other's results: at the same
 // time where that is faster.
 int tt_both(const tt_problem* problems, int backward, const char* instruction_set);
+int tt_output(const tt_output_problem* problem, const char* instruction_set);
 // One step at a time. A stream keeps its own copy of the weights and its state, which
 // starts at zero; x is (B, I) and out, the new h, (B, P), both contiguous. Null if refused
 // or out of memory. One stream is for one thread at a time.

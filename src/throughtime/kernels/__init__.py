@@ -3,6 +3,7 @@
 from throughtime.kernels.library import Library as Library
 from throughtime.kernels.library import library as library
 from throughtime.kernels.library import missing as missing
+from throughtime.kernels.output import output_loss as output_loss
 from throughtime.kernels.recurrence import Inputs as Inputs
 from throughtime.kernels.recurrence import Kind as Kind
 from throughtime.kernels.recurrence import Outputs as Outputs

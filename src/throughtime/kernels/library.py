@@ -100,8 +100,8 @@ class Library:
     instruction_set: str
     code: ctypes.CDLL
 
-    def run(self, name: str, problem: Problem) -> None:
-        """Call ``tt_forward`` or ``tt_backward``."""
+    def run(self, name: str, problem: ctypes.Structure) -> None:
+        """Call ``tt_forward``, ``tt_backward`` or ``tt_output``."""
         self._call(name, ctypes.byref(problem))
 
     def run_both(self, name: str, problems: tuple[Problem, Problem]) -> None:
@@ -112,7 +112,7 @@ class Library:
     def _call(self, name: str, *arguments: Any) -> None:
         status = getattr(self.code, name)(*arguments, self.instruction_set.encode())
         if status == 2:
-            raise MemoryError("no memory left for the work space of a recurrent layer")
+            raise MemoryError("no memory left for the work space of a layer")
         if status:
             raise RuntimeError(f"{name} of {self.path} refused its arguments: {status}")
 
