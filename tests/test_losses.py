@@ -126,6 +126,37 @@ def test_targets_outside_the_vocabulary(reduction, target):
         cross_entropy(logits, targets, reduction=reduction)
 
 
+@pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
+@pytest.mark.parametrize("smoothing", [0.0, 0.3, 1.0])
+def test_ignored_targets_and_label_smoothing(reduction, smoothing):
+    """Truth: torch, and with a mask torch on the rows that are left."""
+    logits, targets = hello()
+    logits, targets = logits[:, 0], targets[:, 0].clone()
+    targets[1] = -7
+    options = {"ignore_index": -7, "label_smoothing": smoothing}
+    want = torch.nn.functional.cross_entropy(
+        logits, targets, **options, reduction=reduction
+    )
+    found = cross_entropy(logits, targets, **options, reduction=reduction)
+    torch.testing.assert_close(found, want, rtol=1e-12, atol=1e-14)
+    mask = torch.tensor([False, True, True, True])
+    want = torch.nn.functional.cross_entropy(
+        logits[1:], targets[1:], **options, reduction=reduction
+    )
+    found = cross_entropy(logits, targets, mask=mask, **options, reduction=reduction)
+    if reduction == "none":
+        assert found[0] == 0
+        found = found[1:]
+    torch.testing.assert_close(found, want, rtol=1e-12, atol=1e-14)
+
+
+def test_bad_options():
+    with pytest.raises(InvalidType, match="ignore_index should be of type int"):
+        cross_entropy(*hello(), ignore_index=1.0)  # pyright: ignore[reportArgumentType]
+    with pytest.raises(InvalidValue, match="label_smoothing should be a number"):
+        cross_entropy(*hello(), label_smoothing=-0.1)
+
+
 def test_types():
     logits, targets = hello()
     with pytest.raises(InvalidType, match="targets should be of dtype long"):

@@ -87,9 +87,9 @@ class OutputRun {
   }
 
  private:
-  static constexpr int64_t kHeight = 64;         // classes at a time
+  static constexpr int64_t kHeight = 96;         // classes at a time
   static constexpr int64_t kScores = 16 << 20;   // bytes of the scores of a block
-  static constexpr int64_t kLeastRows = 64, kMostRows = 512;
+  static constexpr int64_t kLeastRows = 64, kMostRows = 256;
   static constexpr int64_t kSum = 128;           // rows of one running sum
 
   struct Own {

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from throughtime import metrics as metrics
     from throughtime import models as models
     from throughtime import training as training
+    from throughtime.layers.output import linear_cross_entropy as linear_cross_entropy
     from throughtime.layers.recurrent import Recurrent as Recurrent
     from throughtime.layers.rnn import GRU as GRU
     from throughtime.layers.rnn import LSTM as LSTM
@@ -42,8 +43,9 @@ _ROOMS = (
     "models",
     "training",
 )
-# Class -> the module that has it.
-_CLASSES = {
+# Class or function -> the module that has it.
+_DEFINED = {
+    "linear_cross_entropy": "throughtime.layers.output",
     "Recurrent": "throughtime.layers.recurrent",
     "RNN": "throughtime.layers.rnn",
     "LSTM": "throughtime.layers.rnn",
@@ -57,10 +59,10 @@ _CLASSES = {
 def __getattr__(name: str) -> Any:
     if name in _ROOMS:
         return import_module(f"{__name__}.{name}")
-    if name in _CLASSES:
-        return getattr(import_module(_CLASSES[name]), name)
+    if name in _DEFINED:
+        return getattr(import_module(_DEFINED[name]), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
-    return sorted({*_ROOMS, *_CLASSES, "__version__"})
+    return sorted({*_ROOMS, *_DEFINED, "__version__"})

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from throughtime.checks import number
 from throughtime.errors import InvalidShape, InvalidType, InvalidValue, unknown_name
 from throughtime.vector_math import settle
 
@@ -25,33 +26,41 @@ def cross_entropy(
     targets: Tensor,
     *,
     mask: Tensor | None = None,
+    ignore_index: int | None = None,
+    label_smoothing: float = 0.0,
     reduction: str = "mean",
 ) -> Tensor:
     """l = -log softmax(logits)[target], in nats.
+
+    With label smoothing ε the target is a distribution, 1 - ε on its class and ε spread
+    evenly over all V (Szegedy et al., arXiv 1512.00567):
+
+        l = -(1 - ε) log p_target - ε/V Σ_v log p_v
 
     Args:
         logits: (T, B, V), or any (..., V).
         targets: long, (T, B), or the same (...).
         mask: bool, the shape of targets; what logits and targets hold where it is False
             changes neither value nor gradient. Default: everything counts.
+        ignore_index: targets of this value do not count, as if masked.
+        label_smoothing: ε in [0, 1].
         reduction: ``mean`` over the targets that count (0 if there are none), ``sum``,
             or ``none``: one loss per target, 0 where masked.
 
     Raises:
         InvalidShape: shapes that do not fit.
-        InvalidType: targets that are not long, or a mask that is not bool.
-        InvalidValue: unknown reduction, or a target outside [0, V) (on the CPU; other
-            devices report it in their own way).
+        InvalidType: targets that are not long, a mask that is not bool, an
+            ``ignore_index`` that is no int, or a ``label_smoothing`` that is no number.
+        InvalidValue: unknown reduction, ``label_smoothing`` outside [0, 1], or a target
+            outside [0, V) (on the CPU; other devices report it in their own way).
 
     >>> cross_entropy(torch.zeros(3, 2, 4), torch.zeros(3, 2, dtype=torch.long))
     tensor(1.3863)
     """
-    _check("targets", targets.shape, logits.shape[:-1])
-    if targets.dtype != torch.long:
-        raise InvalidType(f"targets should be of dtype long, got: {targets.dtype}")
-    _check_reduction(reduction)
+    check_targets(targets, logits.shape[:-1], mask, reduction)
+    smoothing = number("label_smoothing", label_smoothing, minimum=0, maximum=1)
+    mask = counting(targets, mask, ignore_index)
     if mask is not None:
-        _check_mask(mask, targets.shape)
         logits = logits.masked_fill(~mask.unsqueeze(-1), 0.0)
         targets = targets.masked_fill(~mask, 0)
     # torch's fused form, for speed; its mean of nothing would be NaN.
@@ -63,12 +72,11 @@ def cross_entropy(
             targets.reshape(-1),
             reduction=reduction if fused else "none",
             ignore_index=NEVER,
+            label_smoothing=smoothing,
         )
     except IndexError as error:
-        raise InvalidValue(
-            f"targets must lie in [0, {logits.shape[-1]}), got values from "
-            f"{int(targets.min())} to {int(targets.max())}; mask= leaves entries out"
-        ) from error
+        counted = targets if mask is None else targets[mask]
+        raise outside(counted, logits.shape[-1]) from error
     if fused and reduction != "none":
         return losses
     return _reduce(losses.view(targets.shape), mask, reduction)
@@ -107,6 +115,53 @@ def mse(
         outputs = outputs.masked_fill(~mask, 0)
         targets = targets.masked_fill(~mask, 0)
     return _reduce((outputs - targets) ** 2, mask, reduction)
+
+
+def check_targets(
+    targets: Tensor, expected: torch.Size, mask: Tensor | None, reduction: str
+) -> None:
+    """Raise unless targets and mask have this shape and their types.
+
+    Raises:
+        InvalidShape: they do not.
+        InvalidType: targets that are not long, or a mask that is not bool.
+        InvalidValue: unknown reduction.
+    """
+    _check("targets", targets.shape, expected)
+    if targets.dtype != torch.long:
+        raise InvalidType(f"targets should be of dtype long, got: {targets.dtype}")
+    _check_reduction(reduction)
+    if mask is not None:
+        _check_mask(mask, targets.shape)
+
+
+def counting(
+    targets: Tensor, mask: Tensor | None, ignore_index: int | None
+) -> Tensor | None:
+    """True where a target counts; None: all do.
+
+    Raises:
+        InvalidType: ``ignore_index`` is no int.
+
+    >>> counting(torch.tensor([3, -100]), None, -100)
+    tensor([ True, False])
+    """
+    if ignore_index is None:
+        return mask
+    if not isinstance(ignore_index, int) or isinstance(ignore_index, bool):
+        raise InvalidType(
+            f"ignore_index should be of type int, got: {type(ignore_index).__name__}"
+        )
+    kept = targets != ignore_index
+    return kept if mask is None else kept & mask
+
+
+def outside(targets: Tensor, classes: int) -> InvalidValue:
+    """The error for targets that are not all in [0, V)."""
+    return InvalidValue(
+        f"targets must lie in [0, {classes}), got values from {int(targets.min())} to "
+        f"{int(targets.max())}; mask= leaves entries out"
+    )
 
 
 def _check(name: str, shape: torch.Size, expected: torch.Size) -> None:

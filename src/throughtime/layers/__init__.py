@@ -1,5 +1,6 @@
 """Recurrent layers: the only place where cells meet kernels."""
 
+from throughtime.layers.output import linear_cross_entropy as linear_cross_entropy
 from throughtime.layers.recurrent import Recurrent as Recurrent
 from throughtime.layers.rnn import GRU as GRU
 from throughtime.layers.rnn import LSTM as LSTM
