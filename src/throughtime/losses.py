@@ -6,6 +6,8 @@ With T steps and one sequence the mean is L = (1/T) Σ_t l_t; the sum is T times
 large, and so are its gradients. m is the mask, 1 where a target exists.
 """
 
+from typing import Any, Protocol
+
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -19,6 +21,43 @@ settle()
 REDUCTIONS = ("mean", "sum", "none")
 # torch skips this target, by default -100; no target of ours is to be skipped silently.
 NEVER = -(2**62)
+
+
+class OwnLoss(Protocol):
+    """What a model offers that computes its cross entropy itself.
+
+    ``features_loss(features(inputs, state)[0], targets)`` is the number that
+    ``cross_entropy(model(inputs, state)[0], targets)`` would be, but the model need not
+    hold the scores of all classes for it.
+    """
+
+    def features(self, inputs: Tensor, state: Any = None) -> tuple[Tensor, Any]:
+        """What the output layer reads, (T, B, H), and the new state."""
+        ...
+
+    def features_loss(
+        self,
+        features: Tensor,
+        targets: Tensor,
+        *,
+        mask: Tensor | None = None,
+        reduction: str = "mean",
+    ) -> Tensor:
+        """``cross_entropy`` of the scores of these features."""
+        ...
+
+
+def own_loss(model: object) -> OwnLoss | None:
+    """The model itself if it offers its own loss, else None.
+
+    The class is asked, not the object: what wraps a model, as ``torch.compile`` does,
+    hands attributes on, but means to be called.
+
+    >>> own_loss(nn.Linear(2, 3)) is None
+    True
+    """
+    names = ("features", "features_loss")
+    return model if all(hasattr(type(model), name) for name in names) else None  # pyright: ignore[reportReturnType]
 
 
 def cross_entropy(

@@ -5,6 +5,7 @@ that fit.
 """
 
 import ctypes
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -44,7 +45,7 @@ def output_loss(
     targets: Tensor,
     smoothing: float = 0.0,
     row_weights: Tensor | None = None,
-    wanted: tuple[bool, bool, bool] = (False, False, False),
+    wanted: Sequence[bool] = (False, False, False),
 ) -> tuple[Tensor, list[Tensor | None]]:
     """-log softmax(h Wᵀ + b)[target] of every row, and gradients of a weighted sum.
 

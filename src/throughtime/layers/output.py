@@ -223,7 +223,7 @@ def _run(
         grad = h.new_ones(()) if grad is None else grad
         row_weights = (grad / count).expand(targets.shape)
     losses, gradients = kernels.output_loss(
-        h, weight, bias, targets, smoothing, row_weights, tuple(wanted)
+        h, weight, bias, targets, smoothing, row_weights, wanted
     )
     return losses if reduction == "none" else losses.sum() / count, gradients
 
@@ -250,7 +250,11 @@ def _keep(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None
 def _differentiate(
     ctx: Any, grad: Tensor, *_: Tensor | None
 ) -> tuple[Tensor | None, ...]:
-    values = (*ctx.saved_tensors[:4], ctx.smoothing, ctx.reduction)
+    values: tuple[Any, ...] = (
+        *ctx.saved_tensors[:4],
+        ctx.smoothing,
+        ctx.reduction,
+    )
     if torch.is_grad_enabled():
         found = _by_torch(grad, *values)
     elif ctx.reduction == "none":
@@ -285,12 +289,12 @@ class _Direct(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:  # pyright: ignore[reportIncompatibleMethodOverride]
-        values = (*ctx.saved_tensors, *ctx.options)
+        values: tuple[Any, ...] = (*ctx.saved_tensors, *ctx.options)
         found, ctx.gradients = ctx.gradients, None
         if torch.is_grad_enabled():
             found = _by_torch(grad, *values)
         elif found is None:  # one loss per row, or backward comes a second time
-            found = _run(*values, ctx.wanted, grad)[1]
+            found = _run(*values, wanted=ctx.wanted, grad=grad)[1]
         elif float(grad) != 1:
             found = [None if g is None else g.mul_(grad) for g in found]
         return *_only(found, ctx.wanted), None, None, None, None

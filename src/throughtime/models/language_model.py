@@ -19,7 +19,7 @@ from torch.nn import functional as F
 from throughtime.cells import Cell, build_cell
 from throughtime.checks import boolean, number, positive_int, probability
 from throughtime.errors import InvalidType, InvalidValue, unknown_name
-from throughtime.layers import Recurrent
+from throughtime.layers import Recurrent, linear_cross_entropy
 from throughtime.layers.dropout import drop
 from throughtime.layers.trace import map_state
 
@@ -132,7 +132,7 @@ class LanguageModelConfig:
 class LanguageModel(nn.Module):
     """P(next token | tokens so far), from a recurrent network.
 
-    Meets ``LanguageModelProtocol``.
+    Meets ``LanguageModelProtocol`` and ``losses.OwnLoss``.
 
     Args:
         vocabulary_size: V.
@@ -198,28 +198,81 @@ class LanguageModel(nn.Module):
         Returns:
             logits (T, B, V), and the state after the last step.
         """
+        h, state = self._read(self.embed(tokens), state)
+        return F.linear(h, self._output_weight(), self.output_bias), state
+
+    def _read(self, e: Tensor, state: Any) -> tuple[Tensor, Any]:
+        """From e_t to the h_t that the output layer reads."""
         config = self.config
         p_in = config.dropout if config.input_dropout is None else config.input_dropout
         p_out = (
             config.dropout if config.output_dropout is None else config.output_dropout
         )
         same = config.variational
-        e = drop(self.embed(tokens), p_in, self.training, variational=same)
+        e = drop(e, p_in, self.training, variational=same)
         h, state = self.recurrent(e, state)
-        h = drop(h, p_out, self.training, variational=same)
-        weight = self.output_weight if not config.tied else self.embedding_weight
+        return drop(h, p_out, self.training, variational=same), state
+
+    def _output_weight(self) -> Tensor:
+        weight = self.embedding_weight if self.config.tied else self.output_weight
         assert weight is not None  # one of the two exists by construction
-        return F.linear(h, weight, self.output_bias), state
+        return weight
 
     def embed(self, tokens: Tensor) -> Tensor:
         """e_t for every token, (T, B, I)."""
+        return self._embed(tokens, sparse=False)
+
+    def _embed(self, tokens: Tensor, *, sparse: bool) -> Tensor:
         weight = self.embedding_weight
         if weight is None:
             return F.one_hot(tokens, self.vocabulary_size).to(self.output_bias.dtype)
         if self.training and self.config.embedding_dropout > 0:
             kept = torch.ones_like(weight[:, :1])
             weight = weight * F.dropout(kept, self.config.embedding_dropout, True)
-        return F.embedding(tokens, weight)
+            sparse = False
+        return F.embedding(tokens, weight, sparse=sparse)
+
+    # ---- losses.OwnLoss
+
+    def features(self, tokens: Tensor, state: Any = None) -> tuple[Tensor, Any]:
+        """What the output layer reads after every token; for ``features_loss``.
+
+        Args:
+            tokens: long, (T, B).
+            state: what an earlier call returned; default: the initial state.
+
+        Returns:
+            h after its dropout, (T, B, H), and the state after the last step.
+        """
+        # A tied matrix gets a dense gradient from the loss, to which that of the
+        # embedding adds some rows.
+        sparse = self.config.tied and not torch.compiler.is_compiling()
+        return self._read(self._embed(tokens, sparse=sparse), state)
+
+    def features_loss(
+        self,
+        features: Tensor,
+        targets: Tensor,
+        *,
+        mask: Tensor | None = None,
+        reduction: str = "mean",
+    ) -> Tensor:
+        """``losses.cross_entropy`` of the logits, without holding all of them.
+
+        >>> model = LanguageModel(10, LanguageModelConfig(hidden_size=8))
+        >>> tokens = torch.zeros(5, 2, dtype=torch.long)
+        >>> h, state = model.features(tokens)
+        >>> model.features_loss(h, tokens, reduction="none").shape
+        torch.Size([5, 2])
+        """
+        return linear_cross_entropy(
+            features,
+            self._output_weight(),
+            targets,
+            bias=self.output_bias,
+            mask=mask,
+            reduction=reduction,
+        )
 
     # ---- LanguageModelProtocol
 

@@ -4,12 +4,14 @@ log P(x_1..x_N | start) = Σ_t log P(x_t | start, x_1..x_{t-1})
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from throughtime.checks import positive_int
 from throughtime.errors import InvalidShape, InvalidType, InvalidValue
+from throughtime.losses import own_loss
 from throughtime.metrics import perplexity
 from throughtime.models.protocol import (
     LanguageModelProtocol,
@@ -72,9 +74,22 @@ def log_prob(
     first = checked_prompt("start", first, model.vocabulary_size)
     prefix = first.unsqueeze(1).expand(-1, tokens.size(1))
     inputs = torch.cat([prefix, tokens[:-1]])
-    log_probs, _ = model.next_log_probs(inputs, model.initial_state(tokens.size(1)))
-    predicted = log_probs[len(prefix) - 1 :].double()
-    return predicted.gather(-1, tokens.unsqueeze(-1)).squeeze(-1).sum(0)
+    targets = torch.cat([prefix[1:], tokens])
+    state = model.initial_state(tokens.size(1))
+    losses, _ = _losses(model, inputs, targets, state)
+    return -losses[len(prefix) - 1 :].double().sum(0)
+
+
+def _losses(
+    model: LanguageModelProtocol, inputs: Tensor, targets: Tensor, state: Any
+) -> tuple[Tensor, Any]:
+    """-log P(target) after every token read, (T, B), and the new state."""
+    own = own_loss(model)
+    if own is not None:
+        features, state = own.features(inputs, state)
+        return own.features_loss(features, targets, reduction="none"), state
+    log_probs, state = model.next_log_probs(inputs, state)
+    return -log_probs.gather(-1, targets.unsqueeze(-1)).squeeze(-1), state
 
 
 def next_distribution(model: LanguageModelProtocol, prefix: Tensor) -> Tensor:
@@ -135,8 +150,6 @@ def evaluate(
     with torch.no_grad():
         for start in range(0, inputs.size(0), chunk):
             part = slice(start, start + chunk)
-            log_probs, state = model.next_log_probs(inputs[part], state)
-            picked = log_probs.gather(-1, targets[part].unsqueeze(-1)).squeeze(-1)
-            picked = picked.masked_fill(~mask[part], 0.0)
-            nats -= picked.double().sum().item()
+            losses, state = _losses(model, inputs[part], targets[part], state)
+            nats += losses.masked_fill(~mask[part], 0.0).double().sum().item()
     return Score(nats, int(mask.sum()))

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from throughtime.checks import positive_int
 from throughtime.errors import InvalidValue
@@ -90,7 +90,7 @@ Loss = Callable[..., Tensor]
 
 
 def window_loss(
-    model: nn.Module,
+    model: Callable[..., tuple[Tensor, Any]],
     inputs: Tensor,
     targets: Tensor,
     state: Any,
@@ -101,7 +101,8 @@ def window_loss(
     """Forward pass over one window.
 
     Args:
-        model: ``outputs, state = model(inputs, state)``, time first.
+        model: ``outputs, state = model(inputs, state)``, time first: a module, or the
+            ``features`` of one whose loss reads those.
         inputs: all steps, (T, B, ...).
         targets: all steps, (T, B, ...).
         state: carried state at ``window.start``; None at the beginning.

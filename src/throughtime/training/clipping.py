@@ -54,7 +54,11 @@ def _norm(tensors: list[Tensor]) -> float:
 
 
 def clip_norm(
-    parameters: Tensor | Iterable[Tensor], max_norm: float, *, joint: bool = True
+    parameters: Tensor | Iterable[Tensor],
+    max_norm: float,
+    *,
+    joint: bool = True,
+    norm: float | None = None,
 ) -> float:
     """Scale the gradients so that their norm is at most ``max_norm``, in place.
 
@@ -62,6 +66,7 @@ def clip_norm(
         parameters: whose ``.grad`` to clip.
         max_norm: θ > 0. A gradient with ‖g‖ <= θ is not touched.
         joint: one norm over all parameters; False: each by its own norm.
+        norm: the joint norm where ``global_norm`` has just told it; default: computed.
 
     Returns:
         The joint norm before clipping. If it is not finite, nothing was clipped.
@@ -77,7 +82,7 @@ def clip_norm(
     """
     number("max_norm", max_norm, minimum=0, exclude_minimum=True)
     gradients = _gradients(parameters)
-    norm = global_norm(gradients)
+    norm = global_norm(gradients) if norm is None else norm
     if not math.isfinite(norm):
         return norm
     if joint:

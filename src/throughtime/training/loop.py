@@ -14,7 +14,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from throughtime.errors import TrainingError
-from throughtime.losses import cross_entropy
+from throughtime.losses import cross_entropy, own_loss
 from throughtime.training.bptt import Window, window_loss
 from throughtime.training.carried import is_finite
 from throughtime.training.clipping import clip_norm, clip_value, global_norm
@@ -51,7 +51,7 @@ def train(
     run: RunFolder | None = None,
     validate: Callable[[Any], float] | None = None,
     resume: bool = False,
-    loss: Callable[..., Tensor] = cross_entropy,
+    loss: Callable[..., Tensor] | None = None,
 ) -> Iterator[Record]:
     """Train ``model`` on parallel streams and report every update.
 
@@ -66,7 +66,9 @@ def train(
         run: where checkpoints and metrics go; None: nowhere.
         validate: mean loss of held-out data; called after every epoch.
         resume: continue from the last checkpoint of ``run``.
-        loss: ``loss(outputs, targets, mask=..., reduction=...)``.
+        loss: ``loss(outputs, targets, mask=..., reduction=...)``; default: the model's
+            own loss if it offers one, see ``losses.OwnLoss``, or else
+            ``losses.cross_entropy``.
 
     Yields:
         StepInfo, ValidationInfo and EventInfo records.
@@ -87,6 +89,7 @@ def train(
     inputs, targets, mask = check_data(data)
     check_needs(config, run, validate, resume)
     windows = list(config.method().windows(len(inputs)))
+    run_model, loss = _model_and_loss(model, loss)
     loss = partial(loss, reduction=config.loss_reduction)
     parameters = [p for p in model.parameters() if p.requires_grad]
     optimizer = build_optimizer(
@@ -150,7 +153,7 @@ def train(
             value, carried = 0.0, at.carried
             for window, count in zip(group, counts, strict=True):
                 part, carried = window_loss(
-                    model, inputs, targets, carried, window, loss, mask
+                    run_model, inputs, targets, carried, window, loss, mask
                 )
                 # Means add up to the mean over all targets, sums just add up.
                 if config.loss_reduction == "mean":
@@ -167,7 +170,8 @@ def train(
                 if config.max_value is not None:
                     clip_value(parameters, config.max_value)
                 if config.max_norm is not None:
-                    clip_norm(parameters, config.max_norm)
+                    known = norm if config.max_value is None else None
+                    clip_norm(parameters, config.max_norm, norm=known)
                 optimizer.step()
             at.step += 1
             at.window += len(group)
@@ -254,6 +258,16 @@ def train(
         if at.bad_updates == 0 or at.stopped or at.epoch == config.epochs:
             save()
     store.load_weights(model)
+
+
+def _model_and_loss(
+    model: nn.Module, loss: Callable[..., Tensor] | None
+) -> tuple[Callable[..., tuple[Tensor, Any]], Callable[..., Tensor]]:
+    """What maps inputs to outputs, and what maps those to the loss."""
+    own = own_loss(model) if loss is None else None
+    if own is not None:
+        return own.features, own.features_loss
+    return model, cross_entropy if loss is None else loss
 
 
 def _skipped(info: StepInfo) -> EventInfo:
