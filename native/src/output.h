@@ -65,8 +65,8 @@ class OutputRun {
       const int64_t mine = share.end - share.begin;
       own[size_t(i)].share = share;
       bytes += Arena::bytes_of<T>(mine * height * stride) +
-               Arena::bytes_of<T>(mine * stride) + 6 * Arena::bytes_of<T>(stride) +
-               2 * Arena::bytes_of<T>(height * kPanelVectors * lanes<T>) +
+               Arena::bytes_of<T>(mine * stride) + 8 * Arena::bytes_of<T>(stride) +
+               2 * Arena::bytes_of<T>(height * wide) +
                Arena::bytes_of<T>(rows * wide) + Arena::bytes_of<T*>(rows);
     }
     arena.reserve(bytes);
@@ -76,10 +76,11 @@ class OutputRun {
       const int64_t mine = o.share.end - o.share.begin;
       o.scores = arena.take<T>(mine * height * stride);
       o.used = arena.take<T>(mine * stride);
-      for (T** part : {&o.most, &o.sum, &o.total, &o.picked, &o.all_most, &o.gain})
+      for (T** part : {&o.most, &o.sum, &o.total, &o.picked, &o.all_most, &o.gain,
+                       &o.factor, &o.less})
         *part = arena.take<T>(stride);
-      o.weights = arena.take<T>(height * kPanelVectors * lanes<T>);
-      o.edge = arena.take<T>(height * kPanelVectors * lanes<T>);
+      o.weights = arena.take<T>(height * wide);
+      o.grad_weight = arena.take<T>(height * wide);
       o.grad_h = arena.take<T>(rows * wide);
       o.rows = arena.take<const T*>(rows);
     }
@@ -99,7 +100,10 @@ class OutputRun {
     // classes of this thread so far maximum, sum of powers, sum of scores, and the
     // target's score; then of all threads the maximum and what powers are multiplied by.
     T *used, *most, *sum, *total, *picked, *all_most, *gain;
-    T *weights, *edge, *grad_h;
+    T *factor, *less;  // powers times factor less a constant are gradients, by row
+    T *weights;        // panels of features of a block of classes, [class][feature]
+    T *grad_weight;    // of a block of classes
+    T *grad_h;         // of the rows, from the classes of this thread
     const T** rows;
   };
   struct Block {
@@ -247,7 +251,11 @@ class OutputRun {
       store(o.all_most + r, all_most);
       for (int i = 0; i < lanes<T> && r + i < b.rows; ++i) {
         const int64_t row = row_of(b, r + i);
-        if (p.row_weights) o.gain[r + i] = at(p.row_weights, row, 1)[0] / sum[i];
+        if (p.row_weights) {
+          const T weight = at(p.row_weights, row, 1)[0];
+          o.gain[r + i] = weight / sum[i];
+          o.less[r + i] = weight * smooth / T(p.V);
+        }
         if (!p.losses || v < mine.begin || v >= mine.end) continue;
         T loss = all_most[i] - picked[i];
         if (smooth != 0)
@@ -255,7 +263,8 @@ class OutputRun {
         static_cast<T*>(p.losses)[row] = loss + std::log(sum[i]);
       }
     }
-    for (int64_t r = b.rows; r < b.vectors * lanes<T>; ++r) o.gain[r] = T(0);
+    for (int64_t r = b.rows; r < b.vectors * lanes<T>; ++r)
+      o.gain[r] = o.less[r] = T(0);
   }
 
   // What one block of classes contributes to all gradients.
@@ -275,20 +284,18 @@ class OutputRun {
   // From powers to gradients of the scores: (softmax - target) times the row's weight.
   void differences(const Own& o, const Block& b, int64_t first, int64_t n, T* dz,
                    const T* used) const {
-    const T smooth = T(p.smoothing), spread = smooth / T(p.V);
+    const T smooth = T(p.smoothing);
     const T* weights = static_cast<const T*>(p.row_weights);
-    for (int64_t r = 0; r < b.vectors * lanes<T>; r += lanes<T>) {
-      const vec<T> gain =
-          load(o.gain + r) * power<T>(load(used + r) - load(o.all_most + r));
-      vec<T> less = {};
-      if (smooth != 0)
-        for (int i = 0; i < lanes<T> && r + i < b.rows; ++i)
-          less[i] = spread * weights[row_of(b, r + i)];
-      for (int64_t i = 0; i < n; ++i) {
+    const int64_t wide = b.vectors * lanes<T>;
+    for (int64_t r = 0; r < wide; r += lanes<T>)
+      store(o.factor + r,
+            load(o.gain + r) * power<T>(load(used + r) - load(o.all_most + r)));
+    // Along the rows of memory, which have left the nearest caches.
+    for (int64_t i = 0; i < n; ++i)
+      for (int64_t r = 0; r < wide; r += lanes<T>) {
         T* at = dz + i * stride + r;
-        store(at, load(at) * gain - less);
+        store(at, load(at) * load(o.factor + r) - load(o.less + r));
       }
-    }
     for (int64_t r = 0; r < b.rows; ++r) {
       const int64_t row = row_of(b, r), target = p.targets[row] - first;
       if (target >= 0 && target < n) dz[target * stride + r] -= (1 - smooth) * weights[row];
@@ -304,41 +311,44 @@ class OutputRun {
     return sum;
   }
 
-  // dW += dz h, in the memory of the result but for features that end within a vector.
+  // dW += dz h. The sum of all rows is made nearby, for a result that is far away is
+  // best written in one go.
   void add_weight(Own& o, const Block& b, int64_t first, int64_t n, const T* dz,
                   bool fresh) const {
-    const int64_t parts = (b.rows + kSum - 1) / kSum;
+    const int64_t parts = (b.rows + kSum - 1) / kSum, wide = features * lanes<T>;
     even_panels(features, [&](int64_t v, int count) {
-      const int64_t begin = v * lanes<T>, columns = count * lanes<T>;
-      const T* panel = h_panels + begin * vectors * lanes<T>;
-      T* grad = static_cast<T*>(p.grad_weight) + first * p.H + begin;
-      const bool edge = begin + columns > p.H;
+      const T* panel = h_panels + v * lanes<T> * vectors * lanes<T>;
       const T* a[kHeight];
       for (int64_t i = 0; i < parts; ++i) {
         const Share rows = share_of(b.rows, int(i), int(parts));
         for (int64_t j = 0; j < n; ++j) a[j] = dz + j * stride + rows.begin;
         panel_product<T>(a, n, 1, rows.end - rows.begin, nullptr,
-                         panel + rows.begin * columns, count, edge ? o.edge : grad,
-                         edge ? columns : p.H, i > 0 || !(edge || fresh));
+                         panel + rows.begin * count * lanes<T>, count,
+                         o.grad_weight + v * lanes<T>, wide, i > 0);
       }
-      if (!edge) return;
-      for (int64_t j = 0; j < n; ++j)
-        for (int64_t f = 0; f < p.H - begin; ++f)
-          grad[j * p.H + f] =
-              o.edge[j * columns + f] + (fresh ? T(0) : grad[j * p.H + f]);
     });
+    T* to = static_cast<T*>(p.grad_weight) + first * p.H;
+    for (int64_t j = 0; j < n; ++j, to += p.H) {
+      const T* from = o.grad_weight + j * wide;
+      if (fresh)
+        std::copy_n(from, p.H, to);
+      else
+        for (int64_t f = 0; f < p.H; ++f) to[f] += from[f];
+    }
   }
 
   // dh += dz^T W, of the classes of this thread.
   void add_h(Own& o, const Block& b, int64_t first, int64_t n, const T* dz,
              bool fresh) const {
+    for (int64_t i = 0; i < n; ++i)
+      even_panels(features, [&](int64_t v, int count) {
+        copy_columns(at(p.weight, first + i, p.H), v, count,
+                     o.weights + (v * n + i * count) * lanes<T>);
+      });
     for (int64_t r = 0; r < b.rows; ++r) o.rows[r] = dz + r;
     even_panels(features, [&](int64_t v, int count) {
-      for (int64_t i = 0; i < n; ++i)
-        copy_columns(at(p.weight, first + i, p.H), v, count,
-                     o.weights + i * count * lanes<T>);
-      panel_product<T>(o.rows, b.rows, stride, n, nullptr, o.weights, count,
-                       o.grad_h + v * lanes<T>, features * lanes<T>, !fresh);
+      panel_product<T>(o.rows, b.rows, stride, n, nullptr, o.weights + v * n * lanes<T>,
+                       count, o.grad_h + v * lanes<T>, features * lanes<T>, !fresh);
     });
   }
 
