@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from throughtime.errors import InvalidShape, InvalidType, InvalidValue
-from throughtime.losses import cross_entropy, mse
+from throughtime.losses import cross_entropy, mse, own_loss
 
 # The character example "hello": logits over [h, e, l, o] after h, e, l, l and the
 # cross-entropies of its targets e, l, l, o (Karpathy, "The unreasonable effectiveness
@@ -155,6 +155,40 @@ def test_bad_options():
         cross_entropy(*hello(), ignore_index=1.0)  # pyright: ignore[reportArgumentType]
     with pytest.raises(InvalidValue, match="label_smoothing should be a number"):
         cross_entropy(*hello(), label_smoothing=-0.1)
+
+
+class Offers(torch.nn.Linear):
+    def features(self, inputs, state=None):
+        return inputs, state
+
+    def features_loss(self, features, targets, *, mask=None, reduction="mean"):
+        return cross_entropy(self(features), targets, mask=mask, reduction=reduction)
+
+    def forward(self, inputs):
+        return super().forward(inputs)
+
+
+def test_a_model_offers_its_loss_unless_calling_it_means_something_else():
+    model = Offers(2, 3)
+    assert own_loss(model) is model
+
+    class Sharper(Offers):
+        def forward(self, inputs):
+            return 2 * super().forward(inputs)
+
+    class SharperWithLoss(Sharper):
+        def features_loss(self, features, targets, **options):
+            return super().features_loss(2 * features, targets, **options)
+
+    assert own_loss(Sharper(2, 3)) is None
+    assert own_loss(SharperWithLoss(2, 3)) is not None
+    assert own_loss(torch.compile(model, backend="eager")) is None
+    handle = model.register_forward_hook(lambda *values: None)
+    assert own_loss(model) is None
+    handle.remove()
+    assert own_loss(model) is model
+    model.forward = lambda inputs: inputs
+    assert own_loss(model) is None
 
 
 def test_types():

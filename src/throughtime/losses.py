@@ -50,14 +50,32 @@ class OwnLoss(Protocol):
 def own_loss(model: object) -> OwnLoss | None:
     """The model itself if it offers its own loss, else None.
 
-    The class is asked, not the object: what wraps a model, as ``torch.compile`` does,
-    hands attributes on, but means to be called.
+    It does not if something else is asked for by calling it: the class is looked at, as
+    a wrapper such as ``torch.compile`` makes hands attributes on; a subclass with
+    another ``forward`` or ``next_log_probs`` needs a loss to match; and hooks on the
+    model want it to be called.
 
-    >>> own_loss(nn.Linear(2, 3)) is None
+    >>> own_loss(torch.nn.Linear(2, 3)) is None
     True
     """
-    names = ("features", "features_loss")
-    return model if all(hasattr(type(model), name) for name in names) else None  # pyright: ignore[reportReturnType]
+    kind = type(model)
+    if not hasattr(kind, "features") or not hasattr(kind, "features_loss"):
+        return None
+    names = [n for n in ("forward", "next_log_probs") if hasattr(kind, n)]
+    matches = all(
+        n not in vars(model)
+        and issubclass(_owner(kind, "features_loss"), _owner(kind, n))
+        for n in names
+    )
+    hooks = ("_forward_hooks", "_forward_pre_hooks")
+    if not matches or any(getattr(model, name, None) for name in hooks):
+        return None
+    return model  # pyright: ignore[reportReturnType]
+
+
+def _owner(kind: type, name: str) -> type:
+    """The class that ``kind`` has this attribute from."""
+    return next(base for base in kind.__mro__ if name in vars(base))
 
 
 def cross_entropy(

@@ -8,6 +8,7 @@ from torch.nn import functional as F
 
 from throughtime.cells import CELLS
 from throughtime.errors import InvalidType, InvalidValue
+from throughtime.losses import cross_entropy
 from throughtime.models import (
     LanguageModel,
     LanguageModelConfig,
@@ -124,6 +125,48 @@ def test_dropouts_act_in_training_only(options):
     lm = model(num_layers=2, **options)
     assert not torch.equal(lm.train()(tokens())[0], lm(tokens())[0])
     assert torch.equal(lm.eval()(tokens())[0], lm(tokens())[0])
+
+
+@pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"tied": True}, {"one_hot": True}, {"tied": True, "embedding_dropout": 0.4}],
+)
+def test_own_loss_is_that_of_the_logits(options, reduction):
+    """In value and gradients, dense where an optimiser looks, with a mask."""
+    lm = model(**options).train()
+    x, y = tokens(), tokens().flip(0)
+    mask = torch.arange(12).reshape(4, 3) % 5 != 0
+    found = []
+    for own in (True, False):
+        lm.zero_grad()
+        torch.manual_seed(4)
+        if own:
+            h, (state,) = lm.features(x)
+            loss = lm.features_loss(h, y, mask=mask, reduction=reduction)
+        else:
+            logits, (state,) = lm(x)
+            loss = cross_entropy(logits, y, mask=mask, reduction=reduction)
+        loss.sum().backward()
+        gradients = [p.grad for p in lm.parameters()]
+        assert all(g is not None and not g.is_sparse for g in gradients)
+        found.append([loss, state.h, *gradients])
+    for a, b in zip(*found, strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-12, atol=1e-14)
+
+
+def test_scores_come_from_the_own_loss(monkeypatch):
+    """Truth: log-probabilities of all tokens, picked."""
+    lm, x = model(tied=True), tokens(6)
+    mask = torch.arange(15).reshape(5, 3) % 4 != 0
+    log_probs, _ = lm.next_log_probs(x[:-1], None)
+    picked = log_probs.gather(-1, x[1:].unsqueeze(-1)).squeeze(-1)
+    monkeypatch.setattr(LanguageModel, "next_log_probs", None)
+    score = evaluate(lm, x[:-1], x[1:], mask, chunk=2)
+    assert score.nats == pytest.approx(-picked[mask].sum().item(), rel=1e-12)
+    given = log_prob(lm, x[1:, :1], start=x[:1, 0])
+    torch.testing.assert_close(given, picked.sum(0)[:1], rtol=1e-12, atol=0)
+    assert log_prob(lm, x[:0], start=0).tolist() == [0.0] * 3
 
 
 def test_config_round_trip_and_errors():

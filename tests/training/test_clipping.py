@@ -78,6 +78,14 @@ def test_short_types_are_summed_in_float32():
     assert global_norm([p.grad]) == pytest.approx(math.sqrt(1000), rel=1e-6)
 
 
+def test_a_norm_that_is_known_is_not_computed_again():
+    (p,) = parameters([3.0, 4.0])
+    assert clip_norm(p, 1.0, norm=global_norm([p.grad])) == 5.0
+    torch.testing.assert_close(p.grad, torch.tensor([0.6, 0.8], dtype=torch.float64))
+    assert clip_norm(p, 1.0, norm=10.0) == 10.0  # as told
+    assert p.grad.tolist() == pytest.approx([0.06, 0.08])
+
+
 def test_zero_gradient_and_no_gradient():
     (p,) = parameters([0.0, 0.0])
     assert clip_norm(p, 1.0) == 0.0

@@ -17,8 +17,10 @@ from tests.training.small import (
     steps_of,
     total_weight,
 )
+from throughtime import kernels
 from throughtime.errors import InvalidShape, InvalidValue
 from throughtime.losses import cross_entropy
+from throughtime.models import LanguageModel, LanguageModelConfig
 from throughtime.training import (
     EventInfo,
     RunFolder,
@@ -93,6 +95,66 @@ def test_accumulation_equals_one_bigger_batch(reduction, masked):
     assert info.grad_norm == pytest.approx(want.norm().item(), rel=1e-12)
     assert info.loss == pytest.approx(counted.mean().item(), rel=1e-12)
     assert info.tokens == len(counted)
+
+
+def language_model(**options):
+    torch.manual_seed(0)
+    settings = LanguageModelConfig(hidden_size=8, num_layers=2, **options)
+    return LanguageModel(6, settings).double()
+
+
+@pytest.mark.parametrize("tied", [False, True])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"accumulate": 3, "loss_reduction": "sum"},
+        {"tau": 6, "stride": 4},
+        {"optimizer": "adam", "max_norm": None},
+    ],
+)
+def test_a_models_own_loss_is_the_same_training(monkeypatch, tied, options):
+    """Truth: the loss of all logits, which the model's own one never computes."""
+    data_and_mask = (*data(), torch.arange(120).reshape(40, 3) % 7 != 0)
+    settings = config(**{"max_norm": 0.3, **options})
+    plain, own = language_model(tied=tied), language_model(tied=tied)
+    want = steps_of(train(plain, data_and_mask, settings, loss=cross_entropy))
+    linear = nn.functional.linear
+    seen = []
+
+    def watched(x, weight, bias=None):
+        seen.append(weight.shape)
+        return linear(x, weight, bias)
+
+    monkeypatch.setattr(nn.functional, "linear", watched)
+    monkeypatch.setattr(LanguageModel, "__call__", None)
+    found = steps_of(train(own, data_and_mask, settings))
+    assert kernels.missing() is not None or (6, 8) not in seen
+    for a, b in zip(found, want, strict=True):
+        assert a.loss == pytest.approx(b.loss, rel=1e-9)
+        assert a.grad_norm == pytest.approx(b.grad_norm, rel=1e-9)
+    for a, b in zip(own.parameters(), plain.parameters(), strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-8, atol=1e-10)
+
+
+def test_a_stopped_language_model_goes_on_with_the_same_bits(tmp_path):
+    def fresh():
+        return language_model(tied=True, dropout=0.3).float()
+
+    settings = config(max_norm=0.1, checkpoint_every=3)
+    whole = fresh()
+    torch.manual_seed(1)
+    list(train(whole, data(), settings))
+    stopped = fresh()
+    torch.manual_seed(1)
+    run = RunFolder.create(tmp_path / "run", {}, stopped)
+    generator = train(stopped, data(), settings, run=run)
+    for _ in range(11):
+        next(generator)
+    generator.close()
+    again = fresh()
+    list(train(again, data(), settings, run=RunFolder.open(run.path), resume=True))
+    assert same_weights(again, whole)
 
 
 def test_accumulation_counts_updates_not_windows():

@@ -218,19 +218,20 @@ class LanguageModel(nn.Module):
         assert weight is not None  # one of the two exists by construction
         return weight
 
-    def embed(self, tokens: Tensor) -> Tensor:
-        """e_t for every token, (T, B, I)."""
-        return self._embed(tokens, sparse=False)
+    def embed(self, tokens: Tensor, *, sparse_gradient: bool = False) -> Tensor:
+        """e_t for every token, (T, B, I).
 
-    def _embed(self, tokens: Tensor, *, sparse: bool) -> Tensor:
+        With ``sparse_gradient`` the embedding matrix gets a gradient of the rows that
+        were read only, where the way back to it allows that.
+        """
         weight = self.embedding_weight
         if weight is None:
             return F.one_hot(tokens, self.vocabulary_size).to(self.output_bias.dtype)
         if self.training and self.config.embedding_dropout > 0:
             kept = torch.ones_like(weight[:, :1])
             weight = weight * F.dropout(kept, self.config.embedding_dropout, True)
-            sparse = False
-        return F.embedding(tokens, weight, sparse=sparse)
+            sparse_gradient = False
+        return F.embedding(tokens, weight, sparse=sparse_gradient)
 
     # ---- losses.OwnLoss
 
@@ -244,10 +245,10 @@ class LanguageModel(nn.Module):
         Returns:
             h after its dropout, (T, B, H), and the state after the last step.
         """
-        # A tied matrix gets a dense gradient from the loss, to which that of the
-        # embedding adds some rows.
-        sparse = self.config.tied and not torch.compiler.is_compiling()
-        return self._read(self._embed(tokens, sparse=sparse), state)
+        if self.config.tied and not torch.compiler.is_compiling():
+            # The loss gives the matrix a dense gradient, to which this adds some rows.
+            return self._read(self.embed(tokens, sparse_gradient=True), state)
+        return self._read(self.embed(tokens), state)
 
     def features_loss(
         self,

@@ -73,6 +73,8 @@ def log_prob(
         first = first.unsqueeze(0)
     first = checked_prompt("start", first, model.vocabulary_size)
     prefix = first.unsqueeze(1).expand(-1, tokens.size(1))
+    if len(tokens) == 0:
+        return torch.zeros(tokens.size(1), dtype=torch.float64, device=tokens.device)
     inputs = torch.cat([prefix, tokens[:-1]])
     targets = torch.cat([prefix[1:], tokens])
     state = model.initial_state(tokens.size(1))
