@@ -8,15 +8,17 @@ process, ours by the real training loop; medians of the rounds. Besides: the sha
 each part of a step, the loss of both from equal weights without dropout, the peak
 memory of a process of each, and the output layer with its loss alone.
 
-The losses are compared at a learning rate of 1. At 20, that of the example, training is
-chaotic at the beginning: any difference in rounding grows to some percent of the loss.
+The losses are compared at a learning rate of 1: at 20, that of the example, training is
+chaotic at the beginning, and any difference in rounding grows to some percent of the
+loss. How much it grows at 1 shows a third training, torch from weights changed by one
+rounding.
 """
 
 import argparse
+import copy
 import gzip
 import json
 import os
-import resource
 import statistics
 import subprocess
 import sys
@@ -218,19 +220,25 @@ def parts(plain: Plain, ours: LanguageModel, rounds: int) -> dict[str, float]:
 
 
 def trajectory(data: tuple[Tensor, Tensor], words: int, size: int) -> dict[str, Any]:
-    """Losses from equal weights without dropout."""
+    """Losses from equal weights without dropout, and from weights rounded otherwise."""
     plain, ours = pair(words, size, 0.0)
-    left = plain_losses(plain, *data, rate=CALM_RATE)
-    right = our_losses(ours, *data, rate=CALM_RATE)
-    pairs = [(next(left), next(right)) for _ in range(TRAJECTORY)]
-    differences = [abs(a - b) / a for a, b in pairs]
-    return {
-        "hidden_size": size,
-        "torch": [a for a, _ in pairs],
-        "throughtime": [b for _, b in pairs],
-        "largest_relative_difference": max(differences),
-        "difference_of_the_first_ten": max(differences[:10]),
+    rounded = copy.deepcopy(plain)
+    with torch.no_grad():
+        for parameter in rounded.parameters():
+            parameter *= 1 + torch.finfo(parameter.dtype).eps
+    runs = {
+        "torch": plain_losses(plain, *data, rate=CALM_RATE),
+        "throughtime": our_losses(ours, *data, rate=CALM_RATE),
+        "torch rounded": plain_losses(rounded, *data, rate=CALM_RATE),
     }
+    losses = {
+        name: [next(run) for _ in range(TRAJECTORY)] for name, run in runs.items()
+    }
+    differences = {
+        name: [abs(a - b) / b for a, b in zip(found, losses["torch"], strict=True)]
+        for name, found in losses.items()
+    }
+    return {"hidden_size": size, "losses": losses, "differences": differences}
 
 
 def loss_alone(words: int, size: int, rounds: int) -> dict[str, Any]:
@@ -290,8 +298,9 @@ def child(name: str, words: int, folder: str, size: int) -> None:
         updates = our_losses(ours, inputs, targets)
     for _ in range(0 if name == "nothing" else MEMORY_UPDATES):
         next(updates)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    print(peak / (1024 if sys.platform != "darwin" else 1024**2))
+    # Not ru_maxrss, in which Linux counts the process that started this one.
+    status = Path("/proc/self/status").read_text().splitlines()
+    print(next(int(line.split()[1]) for line in status if "VmHWM" in line) / 1024)
 
 
 def load() -> tuple[tuple[Tensor, Tensor], int]:
@@ -366,12 +375,13 @@ def main() -> None:
         text = ", ".join(f"{n} {1e3 * s:.1f} ms" for n, s in alone["seconds"].items())
         print(f"  output and loss of {alone['shape']}: {text}")
         path = trajectory(data, words, size)
-        print(
-            f"  loss after {TRAJECTORY} updates {path['throughtime'][-1]:.5f}, torch "
-            f"{path['torch'][-1]:.5f}; largest relative difference "
-            f"{path['largest_relative_difference']:.1e}, of the first ten "
-            f"{path['difference_of_the_first_ten']:.1e}"
-        )
+        print(f"  relative difference of the loss from torch's, {TRAJECTORY} updates:")
+        for name in ("throughtime", "torch rounded"):
+            found = path["differences"][name]
+            print(
+                f"    {name}: the first ten up to {max(found[:10]):.1e}, half "
+                f"{max(found[: TRAJECTORY // 2]):.1e}, all {max(found):.1e}"
+            )
         memory = peak_memory(data, words, size)
         text = ", ".join(f"{name} {value:.0f} MB" for name, value in memory.items())
         print(f"  peak memory: {text}")
