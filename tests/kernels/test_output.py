@@ -1,10 +1,14 @@
 """The core's output layer and loss on plain tensors, against its formula in torch."""
 
+import ctypes
+
 import pytest
 import torch
 from torch.nn import functional as F
 
 from throughtime import kernels
+from throughtime.kernels.library import library
+from throughtime.kernels.output import OutputProblem
 
 pytestmark = pytest.mark.skipif(
     kernels.missing() is not None, reason=f"{kernels.missing()}"
@@ -71,3 +75,9 @@ def test_no_row_that_counts():
             assert gradient is not None
             assert gradient.shape == tensor.shape
             assert not gradient.any()
+
+
+def test_the_struct_is_that_of_the_core():
+    core = library()
+    assert core is not None
+    assert core.code.tt_output_problem_size() == ctypes.sizeof(OutputProblem)
