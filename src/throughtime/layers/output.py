@@ -26,7 +26,6 @@ from throughtime.losses import (
     outside,
 )
 
-
 # Looked up once, so that torch.compile meets a constant.
 _CORE = kernels.missing() is None
 
