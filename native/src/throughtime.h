@@ -12,7 +12,7 @@
 extern "C" {
 #endif
 
-#define TT_ABI 2
+#define TT_ABI 3
 
 enum tt_cell {
   TT_ELMAN = 0,

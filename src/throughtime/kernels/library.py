@@ -18,7 +18,7 @@ import torch
 from throughtime.errors import unknown_name
 
 # Of the interface in native/src/throughtime.h.
-ABI = 2
+ABI = 3
 # Names an instruction set to use instead of the best one, for tests and comparisons.
 VARIABLE = "THROUGHTIME_INSTRUCTION_SET"
 
