@@ -47,7 +47,6 @@ struct ForwardBlock {
   const T* extra;
   T leak, alpha;
   const RowNorm<T>*x_norm, *h_norm, *c_norm;  // by row
-  Moments* moments;                           // by row: the parts of this block join
 };
 
 template <class T>
@@ -105,7 +104,6 @@ struct Phi {
     if constexpr (A == TT_SIGMOID) return sigmoid<T>(z);
     if constexpr (A == TT_TANH) return tanh<T>(z);
     if constexpr (A == TT_RELU) return z > 0 ? z : (z != z ? z : vec<T>{});
-    if constexpr (A == TT_GELU) return z * normal_cdf<T>(z);
     if constexpr (A == TT_SOFTPLUS)
       return most<T>(z, vec<T>{}) + log1p_unit<T>(exp<T>(-magnitude<T>(z)));
     if constexpr (A == TT_ELU) return z > 0 ? z : alpha * expm1<T>(z);
@@ -120,9 +118,7 @@ struct Phi {
     if constexpr (A == TT_SIGMOID) return k * (one - k);
     if constexpr (A == TT_TANH) return one - k * k;
     if constexpr (A == TT_RELU) return k > 0 ? one : vec<T>{};
-    if constexpr (A == TT_GELU)
-      return normal_cdf<T>(k) +
-             k * T(0.39894228040143267794) * exp<T>(T(-0.5) * k * k);
+    if constexpr (A == TT_GELU) return k;
     if constexpr (A == TT_SOFTPLUS) return sigmoid<T>(k);
     if constexpr (A == TT_ELU) return k > 0 ? one : alpha * exp<T>(k);
     if constexpr (A == TT_LEAKY_RELU) return k > 0 ? one : all<T>(alpha);
@@ -137,8 +133,17 @@ void elman_forward(const ForwardBlock<T>& b) {
       const int n = b.units - u;
       const int64_t at = b.unit + u;
       const vec<T> z = load(b.ax + r * b.ax_row + u) + load(b.ah + r * b.ah_row + u);
-      const vec<T> y = Phi<T, A>::value(z, b.alpha);
-      if (b.saved) store_far(b.saved[r] + at, Phi<T, A>::kept(z, y), n);
+      vec<T> y, kept;
+      if constexpr (A == TT_GELU) {  // its slope has the same costly factor: keep that
+        const vec<T> phi = normal_cdf<T>(z);
+        y = z * phi;
+        if (b.saved)
+          kept = phi + z * T(0.39894228040143267794) * exp<T>(T(-0.5) * z * z);
+      } else {
+        y = Phi<T, A>::value(z, b.alpha);
+        kept = Phi<T, A>::kept(z, y);
+      }
+      if (b.saved) store_far(b.saved[r] + at, kept, n);
       vec<T> h = y;
       if (b.leak != T(1))
         h = (T(1) - b.leak) * load_some(b.h_old[r] + at, n) + b.leak * y;

@@ -90,8 +90,8 @@ const char* tt_instruction_sets(void) {
 int tt_slots(int cell, int64_t H) {
   if (cell == TT_ELMAN) return 1;
   if (cell == TT_GRU_RESET_BEFORE) return 3;
-  // Gates, a_x and a_h normalised, c normalised, and three numbers of the row.
-  if (cell == TT_LSTM_LAYER_NORM) return 13 + int((3 + H - 1) / H);
+  // a_x, a_h and c normalised, and four numbers of the row.
+  if (cell == TT_LSTM_LAYER_NORM) return 9 + int((4 + H - 1) / H);
   return 4;
 }
 

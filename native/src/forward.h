@@ -227,22 +227,36 @@ class ForwardRun {
               w_ih + (p.I + 1) * cell.x_gates * b.before, ax_of(o, chunk, b));
     });
     if (!cell.norm) return;
-    Moments* mine = begin_moments(o, o.norms.x, o.most_rows, chunk.rows);
-    plan.runs(units, o.thread, 0, [&](const UnitBlock& b) {
-      const int64_t gate = b.vectors * lanes<T>;
-      const T* ax = ax_of(o, chunk, b);
-      for (int64_t r = 0; r < chunk.rows; ++r)
-        join(mine[r],
-             moments_of(ax + r * cell.x_gates * gate, cell.x_gates, gate, b.units));
-    });
+    find_moments(o, o.norms.x, o.most_rows, chunk.rows, cell.x_gates, o.ax, chunk.rows);
     end_moments(o, o.norms.x, o.most_rows, chunk.rows, o.norms.x_norm);
   }
 
-  // What this thread is going to know of each row: nothing yet.
-  Moments* begin_moments(const Own& o, Moments* all, int64_t stride, int64_t rows) const {
+  // What this thread knows of each row of products, laid out block by block with `height`
+  // rows each.
+  void find_moments(const Own& o, Moments* all, int64_t stride, int64_t rows, int gates,
+                    const T* a, int64_t height) const {
     Moments* mine = all + plan.place(o.thread) * stride;
-    std::fill_n(mine, rows, Moments{0, 0, 0});
-    return mine;
+    for (int64_t r = 0; r < rows; ++r)
+      mine[r] = moments_of<T>([&](auto visit) {
+        plan.runs(units, o.thread, 0, [&](const UnitBlock& b) {
+          const int64_t gate = b.vectors * lanes<T>;
+          const T* row = a + (height * (b.before - first_column(o)) + r * gate) * gates;
+          for (int g = 0; g < gates; ++g)
+            for (int u = 0; u < b.units; u += lanes<T>)
+              visit(row + g * gate + u, b.units - u);
+        });
+      });
+  }
+
+  void find_moments_of_c(const Own& o, Moments* all, int64_t stride, int64_t rows) const {
+    Moments* mine = all + plan.place(o.thread) * stride;
+    const int64_t begin = first_column(o);
+    const int64_t end = std::min(p.H, begin + own_columns(o));
+    for (int64_t r = 0; r < rows; ++r)
+      mine[r] = moments_of<T>([&](auto visit) {
+        for (int64_t u = begin; u < end; u += lanes<T>)
+          visit(o.rows.c[r] + u, int(end - u));
+      });
   }
 
   void end_moments(const Own&, const Moments* all, int64_t stride, int64_t rows,
@@ -314,28 +328,31 @@ class ForwardRun {
   void normed_step(Own& o, const Chunk& chunk, int64_t s, int64_t row) const {
     const int64_t rows = o.order->batch[size_t(s)], size = o.order->size();
     const ForwardNorms<T>& n = o.norms;
-    const auto phase = [&](int i, Moments* moments) {
+    const auto scratch = [&](const UnitBlock& b) {
+      return o.ah + size * cell.h_gates * (b.before - first_column(o));
+    };
+    const auto phase = [&](int i) {
       plan.runs(units, o.thread, s, [&](const UnitBlock& b) {
-        T* ah = o.ah + size * cell.h_gates * (b.before - first_column(o));
-        if (i == 0)
-          product(b, cell.h_gates, o.rows.a, rows, p.P,
-                  w_hh + (p.P + 1) * cell.h_gates * b.before, ah);
-        ForwardBlock<T> all = block(o, chunk, b, rows, row, ah, cell.h_gates);
+        ForwardBlock<T> all = block(o, chunk, b, rows, row, scratch(b), cell.h_gates);
         all.x_norm = n.x_norm + row;
         all.h_norm = n.h_norm;
         all.c_norm = n.c_norm;
-        all.moments = moments;
         cell.forward[i](all);
-        if (i < 2) return;
+        if (i == 0) return;
         disturb(o, 1, b, s);
         if (cell.second == Second::none) settle(o, b, s);
       });
     };
-    phase(0, begin_moments(o, n.h, size, rows));
+    plan.runs(units, o.thread, s, [&](const UnitBlock& b) {
+      product(b, cell.h_gates, o.rows.a, rows, p.P,
+              w_hh + (p.P + 1) * cell.h_gates * b.before, scratch(b), s & 1);
+    });
+    find_moments(o, n.h, size, rows, cell.h_gates, o.ah, size);
     end_moments(o, n.h, size, rows, n.h_norm);
-    phase(1, begin_moments(o, n.c, size, rows));
+    phase(0);
+    find_moments_of_c(o, n.c, size, rows);
     end_moments(o, n.c, size, rows, n.c_norm);
-    phase(2, nullptr);
+    phase(1);
   }
 
   ForwardBlock<T> block(const Own& o, const Chunk& chunk, const UnitBlock& b, int64_t rows,
@@ -345,7 +362,7 @@ class ForwardRun {
             cell.x_gates * gate, gates * gate, gate, o.rows.a, o.rows.h_old, o.rows.c_old,
             projected() ? o.rows.mid : o.rows.h, o.rows.c, o.rows.mid,
             p.saved ? o.rows.saved : nullptr, static_cast<const T*>(p.extra), T(p.leak),
-            T(p.alpha), nullptr, nullptr, nullptr, nullptr};
+            T(p.alpha), nullptr, nullptr, nullptr};
   }
 
   // The new h is there: what is done to it, and its form for the next product.

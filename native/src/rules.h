@@ -27,10 +27,10 @@ CellRules<T> norm_lstm_rules(const tt_problem& p) {
   rules.h_slot = 4;
   rules.extras = kNormVectors + (p.peephole ? 3 : 0);
   rules.norm = true;
-  rules.forward[0] = norm_moments<T>;
-  rules.forward[1] = p.peephole ? norm_gates<T, true> : norm_gates<T, false>;
-  rules.forward[2] = norm_output<T>;
-  rules.backward[0] = norm_output_backward<T>;
+  rules.forward[0] = p.peephole ? norm_gates<T, true> : norm_gates<T, false>;
+  rules.forward[1] = norm_output<T>;
+  rules.backward[0] =
+      p.peephole ? norm_output_backward<T, true> : norm_output_backward<T, false>;
   rules.backward[1] =
       p.peephole ? norm_gates_backward<T, true> : norm_gates_backward<T, false>;
   rules.backward[2] = norm_inputs_backward<T>;

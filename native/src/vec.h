@@ -112,13 +112,27 @@ TT_INLINE vec<T> only(vec<T> v, int n) {
   return load_some(all_lanes, n);
 }
 
+// Halves of a vector are added until four numbers or fewer are left.
+template <class T, int Bytes>
+TT_INLINE T sum_of_bytes(const void* numbers) {
+  if constexpr (Bytes > 16) {
+    typedef T half __attribute__((vector_size(Bytes / 2)));
+    half low, high;
+    std::memcpy(&low, numbers, sizeof(half));
+    std::memcpy(&high, static_cast<const char*>(numbers) + sizeof(half), sizeof(half));
+    low += high;
+    return sum_of_bytes<T, Bytes / 2>(&low);
+  } else {
+    T last[Bytes / sizeof(T)], sum = 0;
+    std::memcpy(last, numbers, Bytes);
+    for (const T x : last) sum += x;
+    return sum;
+  }
+}
+
 template <class T>
 TT_INLINE T sum_of(vec<T> v) {
-  T sums[lanes<T>];
-  store(sums, v);
-  for (int width = lanes<T> / 2; width > 0; width /= 2)
-    for (int i = 0; i < width; ++i) sums[i] += sums[i + width];
-  return sums[0];
+  return sum_of_bytes<T, TT_BYTES>(&v);
 }
 
 template <class T>

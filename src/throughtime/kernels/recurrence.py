@@ -47,7 +47,7 @@ class Kind(NamedTuple):
     def slots(self, hidden_size: int) -> int:
         """Numbers kept per step, sequence and unit for the backward pass."""
         if self.cell == "lstm_layer_norm":
-            return 13 + (3 + hidden_size - 1) // hidden_size
+            return 9 + (4 + hidden_size - 1) // hidden_size
         return {"elman": 1, "gru_reset_before": 3}.get(self.cell, 4)
 
 

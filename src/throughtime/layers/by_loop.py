@@ -15,11 +15,10 @@ from throughtime.kernels.recurrence import NORM_VECTORS
 from throughtime.layers.loop import Noise, loop
 from throughtime.layers.packed import pack_rows, pad_rows
 
-# Gates by their name and slot in what the core saves.
+# Gates by their name and slot in what the core saves, for cells that save them.
 GATES: dict[str, dict[str, int]] = {
     "elman": {},
     "lstm": {"input": 0, "forget": 1, "candidate": 2, "output": 3},
-    "lstm_layer_norm": {"input": 0, "forget": 1, "candidate": 2, "output": 3},
     "gru": {"reset": 1, "update": 2, "candidate": 0},
     "gru_reset_before": {"reset": 1, "update": 2, "candidate": 0},
 }

@@ -57,6 +57,11 @@ def _extra_of(kind: Kind, weights: Mapping[str, Tensor]) -> Tensor | None:
     return torch.cat(parts if extra is None else [*parts, extra])
 
 
+def has_gates(kind: Kind | None) -> bool:
+    """Whether the core can return the gates."""
+    return kind is not None and kind.cell in GATES
+
+
 def inputs_of(
     kind: Kind, x: Tensor, state: Sequence[Tensor], weights: Mapping[str, Tensor]
 ) -> Inputs:

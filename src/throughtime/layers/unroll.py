@@ -118,9 +118,12 @@ def _is_native(one: Pass) -> bool:
     cell, x, state, weights, options = one
     if not x.size(0) or not x.size(1):
         return False
+    kind = native.kind_of(cell)
+    if options["return_gates"] and not native.has_gates(kind):
+        return False
     more = [*(options["initial"] or ()), *(options["perturbation"] or ())]
     given = [x, *weights.values(), *state, *(t for t in more if t is not None)]
-    return native.usable(native.kind_of(cell), given)
+    return native.usable(kind, given)
 
 
 def _by_loop(one: Pass, recompute: bool) -> Unrolled:
