@@ -7,6 +7,7 @@
 #pragma once
 
 #include <algorithm>
+#include <cstdint>
 
 #include "vec.h"
 
@@ -25,9 +26,9 @@ constexpr int max_rows(int vectors) {
   return std::min(kAccumulators / vectors, 8);
 }
 
-// c[r][v] (+)= start[v] + sum over k of a[r][k * step] * b[k][v]
+// c[r][v] (+)= start[v] + sum over k of a[r][at + k * step] * b[k][v]
 template <class T, int R, int V>
-void tile(const T* const* a, int64_t step, int64_t K, const T* start, const T* b, T* c,
+void tile(const T* const* a, int64_t at, int64_t step, int64_t K, const T* start, const T* b, T* c,
           int64_t c_row, bool add, const char* soon) {
   vec<T> sum[R][V];
   const T* row[R];
@@ -38,7 +39,6 @@ void tile(const T* const* a, int64_t step, int64_t K, const T* start, const T* b
     for (int v = 0; v < V; ++v)
       sum[r][v] = start ? load(start + v * lanes<T>) : vec<T>{};
   }
-  int64_t at = 0;
   for (int64_t k = 0; k < K; ++k, at += step, b += V * lanes<T>, soon += kLine) {
     __builtin_prefetch(soon);
     vec<T> w[V];
@@ -61,8 +61,8 @@ void tile(const T* const* a, int64_t step, int64_t K, const T* start, const T* b
 }
 
 template <class T>
-using Tile = void (*)(const T* const*, int64_t, int64_t, const T*, const T*, T*, int64_t,
-                      bool, const char*);
+using Tile = void (*)(const T* const*, int64_t, int64_t, int64_t, const T*, const T*, T*,
+                      int64_t, bool, const char*);
 
 template <class T, int R, int V>
 constexpr Tile<T> tile_or_null() {
@@ -83,19 +83,27 @@ Tile<T> tile_for(int rows, int vectors) {
 }
 
 // All rows of A against one panel, in tiles of nearly equal height. Meanwhile, line by
-// line, the panel at `soon` comes into the cache: it is the one that is needed next.
+// line, the panel at `soon` comes into the cache: it is the one that is needed next. No
+// running sum is longer than `terms`: short ones round less.
 template <class T>
 TT_INLINE void panel_product(const T* const* a, int64_t rows, int64_t step, int64_t K,
                              const T* start, const T* panel, int vectors, T* c,
-                             int64_t c_row, bool add = false,
-                             const T* soon = nullptr) {
+                             int64_t c_row, bool add = false, const T* soon = nullptr,
+                             int64_t terms = INT64_MAX) {
   const int64_t most_rows = max_rows(vectors);
   const int64_t tiles = (rows + most_rows - 1) / most_rows;
+  const int64_t runs = K > terms ? (K + terms - 1) / terms : 1;
+  const char* ahead = reinterpret_cast<const char*>(soon ? soon : panel);
   for (int64_t i = 0, r = 0; i < tiles; ++i) {
     const int64_t n = (rows - r) / (tiles - i);
-    tile_for<T>(int(n), vectors)(a + r, step, K, start, panel, c + r * c_row, c_row, add,
-                                 reinterpret_cast<const char*>(soon ? soon : panel) +
-                                     i * K * kLine);
+    for (int64_t j = 0, k = 0; j < runs; ++j) {
+      const int64_t length = (K - k) / (runs - j);
+      tile_for<T>(int(n), vectors)(a + r, k * step, step, length, j ? nullptr : start,
+                                   panel + k * vectors * lanes<T>, c + r * c_row, c_row,
+                                   add || j, ahead);
+      k += length;
+      ahead += length * kLine;
+    }
     r += n;
   }
 }

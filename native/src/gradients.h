@@ -322,7 +322,7 @@ class WeightGradients {
       const int64_t begin = first * lanes<T>, columns = n * lanes<T>;
       const int64_t count = std::min(columns, p.I - begin);
       panel_product<T>(o.rows + rows.begin, rows.end - rows.begin, 1, K, nullptr, panel, n,
-                       o.dx, columns);
+                       o.dx, columns, false, nullptr, 64);
       int64_t row = 0;
       for (int64_t s = chunk.begin; s < chunk.end; ++s)
         for (int64_t j = 0; j < order.batch[size_t(s)]; ++j, ++row)

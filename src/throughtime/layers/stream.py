@@ -90,7 +90,9 @@ class Stream:
                 f"x_t must be {self._dtype} on {self._device} like the weights, got "
                 f"{x_t.dtype} on {x_t.device}"
             )
-        x = x_t.detach().resolve_neg().contiguous()
+        x = x_t
+        if not x.is_contiguous() or x.is_neg():
+            x = x.resolve_neg().contiguous()
         for index, part in enumerate(self._parts):
             h = part.step(x)
             x = h + x if self._residual and index > 0 else h
