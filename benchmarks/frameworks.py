@@ -30,6 +30,7 @@ from common import (
     seconds,
     training,
 )
+from warm import warm_seconds
 
 CHILD = Path(__file__).with_name("frameworks_child.py")
 # After its last run a pool's threads look for work for a moment before they sleep.
@@ -68,7 +69,7 @@ def row(
     child.ask({"prepare": rivals, "layer": layer, "shape": shape})
     turns: dict[str, Run] = {}
     for kind, run in mine.items():
-        turns[f"throughtime {kind}"] = lambda run=run: second_run(run)
+        turns[f"throughtime {kind}"] = lambda run=run: warm_seconds(run)
         for name in rivals:
             turns[f"{name} {kind}"] = lambda key=f"{name} {kind}": child.ask(
                 {"run": key}
@@ -90,11 +91,6 @@ def row(
             for kind in mine
         },
     }
-
-
-def second_run(run: Run) -> float:
-    run()
-    return seconds(run)
 
 
 class Child:

@@ -25,8 +25,8 @@ TEXTS = {
         `OptimizedLSTMCell`, `GRUCell`, `SimpleCell`. Keras: its layers with the JAX
         backend, batch first. JAX runs in a process of its own, bound to as many
         processors as we have threads, because two thread pools in one process disturb
-        each other; rounds alternate between the two processes, and of two runs in a row
-        the second counts, in both.""",
+        each other; rounds alternate between the two processes, and each times one run
+        after 30 ms of running.""",
     "cells": """
         `tt.Recurrent` over the cell: its time divided by that of the plain cell, and
         how much longer a loop over the cell's own step takes (`x.unbind(0)`).""",

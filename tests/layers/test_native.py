@@ -38,6 +38,7 @@ def test_error_in_single_precision_is_that_of_torch():
     for name, shape in (
         ("LSTM", (100, 32, 64, 128)),
         ("GRU", (100, 32, 64, 128)),
+        ("GRU", (100, 16, 1, 128)),
         ("RNN", (300, 8, 40, 100)),
     ):
         torch.manual_seed(0)
