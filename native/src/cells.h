@@ -66,8 +66,8 @@ struct BackwardBlock {
   const T* extra;
   T* grad_extra;  // (parameters, H), added to
   T leak, alpha;
-  int64_t unit_count;   // of the whole row
-  RowSums<T>* sums;     // by row: of the phase before, and the parts of this one
+  int64_t unit_count;  // of the whole row
+  RowSums<T>* sums;    // by row: of the phase before, and the parts of this one
   RowSums<T>* parts;
 };
 
@@ -79,16 +79,16 @@ using Backward = void (*)(const BackwardBlock<T>&);
 enum class Second { none, projection, reset };
 
 // What a cell looks like to the time loops. Slots are what is saved per unit; in the
-// backward pass, `dz_slots` of them are gradients. `gates` is G of the weights. The products with W_ih and W_hh read
-// `x_gates` and `h_gates` neighbouring slots; order[k] is the gate of torch's weights that
-// the k-th of them belongs to.
+// backward pass, `dz_slots` of them are gradients. `gates` is G of the weights. The
+// products with W_ih and W_hh read `x_gates` and `h_gates` neighbouring slots; order[k]
+// is the gate of torch's weights that the k-th of them belongs to.
 template <class T>
 struct CellRules {
   int gates, x_gates, h_gates, slots, dz_slots;
   int x_slot, h_slot;
   int x_order[4], h_order[4];
-  int together;      // gates that a block of units counts as
-  int extras;        // parameter vectors of H numbers in `extra`
+  int together;  // gates that a block of units counts as
+  int extras;    // parameter vectors of H numbers in `extra`
   bool has_c, has_direct, norm;
   Second second;
   Forward<T> forward[3];  // phases
@@ -137,16 +137,14 @@ void elman_forward(const ForwardBlock<T>& b) {
       if constexpr (A == TT_GELU) {  // its slope has the same costly factor: keep that
         const vec<T> phi = normal_cdf<T>(z);
         y = z * phi;
-        if (b.saved)
-          kept = phi + z * T(0.39894228040143267794) * exp<T>(T(-0.5) * z * z);
+        if (b.saved) kept = phi + z * T(0.39894228040143267794) * exp<T>(T(-0.5) * z * z);
       } else {
         y = Phi<T, A>::value(z, b.alpha);
         kept = Phi<T, A>::kept(z, y);
       }
       if (b.saved) store_far(b.saved[r] + at, kept, n);
       vec<T> h = y;
-      if (b.leak != T(1))
-        h = (T(1) - b.leak) * load_some(b.h_old[r] + at, n) + b.leak * y;
+      if (b.leak != T(1)) h = (T(1) - b.leak) * load_some(b.h_old[r] + at, n) + b.leak * y;
       store_some(b.h[r] + at, h, n);
     }
 }
@@ -315,8 +313,8 @@ void gru_before_state(const ForwardBlock<T>& b) {
     for (int u = 0; u < b.units; u += lanes<T>) {
       const int k = b.units - u;
       const int64_t at = b.unit + u;
-      const vec<T> n =
-          tanh<T>(load(b.ax + q * b.ax_row + 2 * b.gate + u) + load(b.ah + q * b.ah_row + u));
+      const vec<T> n = tanh<T>(load(b.ax + q * b.ax_row + 2 * b.gate + u) +
+                               load(b.ah + q * b.ah_row + u));
       const vec<T> z = load_some(b.mid[q] + b.H + at, k);
       const vec<T> h_old = load_some(b.h_old[q] + at, k);
       store_some(b.h[q] + at, (T(1) - z) * n + z * h_old, k);
@@ -356,8 +354,7 @@ void gru_before_gates_backward(const BackwardBlock<T>& b) {
       const int64_t at = b.unit + u;
       const vec<T> r = load_some(b.saved[q] + b.H + at, k);
       const vec<T> dm = load(b.dh + q * b.row + u);
-      store_some(b.dz[q] + b.H + at,
-                 dm * load_some(b.h_in[q] + at, k) * r * (T(1) - r), k);
+      store_some(b.dz[q] + b.H + at, dm * load_some(b.h_in[q] + at, k) * r * (T(1) - r), k);
       vec<T> direct = dm * r;
       if (b.mask) direct *= load_some(b.mask[q] + at, k);
       store(b.dh + q * b.row + u, direct);

@@ -48,8 +48,7 @@ int run_output(const tt_output_problem& p) {
   const int64_t worth = std::max<int64_t>(1, p.N * p.H * p.V / 200000);
   const int64_t wanted = std::min<int64_t>({int64_t(p.threads), worth, p.V});
   try {
-    if (!OutputRun<T>(p, available(int(wanted))).run(arena))
-      OutputRun<T>(p, 1).run(arena);
+    if (!OutputRun<T>(p, available(int(wanted))).run(arena)) OutputRun<T>(p, 1).run(arena);
   } catch (const std::bad_alloc&) {
     return 2;
   }
@@ -91,7 +90,8 @@ throughtime::StreamBase* stream(const tt_problem& p) {
 
 // The micro-kernel on rows and a panel that stay in the caches nearest to the cores.
 double product_limit(int threads) {
-  constexpr int64_t rows = 24, K = 128, columns = kPanelVectors * lanes<float>, times = 4000;
+  constexpr int64_t rows = 24, K = 128, columns = kPanelVectors * lanes<float>,
+                    times = 4000;
   together(threads, [&](int) {
     thread_local Arena arena;
     arena.reserve(4 * Arena::bytes_of<float>(std::max(rows, columns) * K));

@@ -7,14 +7,14 @@
 
 using Stream = throughtime::StreamBase;
 
-#define TT_DECLARE(isa)             \
-  namespace isa {                   \
-  int forward(const tt_problem&);   \
-  int backward(const tt_problem&);  \
+#define TT_DECLARE(isa)                                    \
+  namespace isa {                                          \
+  int forward(const tt_problem&);                          \
+  int backward(const tt_problem&);                         \
   int both(const tt_problem*, int (*)(const tt_problem&)); \
-  int output(const tt_output_problem&); \
-  double product_limit(int);        \
-  Stream* stream(const tt_problem&); \
+  int output(const tt_output_problem&);                    \
+  double product_limit(int);                               \
+  Stream* stream(const tt_problem&);                       \
   }
 TT_DECLARE(portable)
 #ifdef TT_X86
@@ -47,13 +47,13 @@ const Version* versions() {
 #endif
   static const Version all[] = {
 #ifdef TT_X86
-      {"avx512", avx512::forward, avx512::backward, avx512::both, avx512::output, avx512::product_limit, avx512::stream,
-       has_avx512},
-      {"avx2", avx2::forward, avx2::backward, avx2::both, avx2::output, avx2::product_limit, avx2::stream,
-       has_avx2},
+      {"avx512", avx512::forward, avx512::backward, avx512::both, avx512::output,
+       avx512::product_limit, avx512::stream, has_avx512},
+      {"avx2", avx2::forward, avx2::backward, avx2::both, avx2::output, avx2::product_limit,
+       avx2::stream, has_avx2},
 #endif
-      {"portable", portable::forward, portable::backward, portable::both, portable::output, portable::product_limit, portable::stream,
-       true},
+      {"portable", portable::forward, portable::backward, portable::both, portable::output,
+       portable::product_limit, portable::stream, true},
       {nullptr, nullptr, nullptr, nullptr, nullptr, nullptr, nullptr, false},
   };
   return all;

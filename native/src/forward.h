@@ -5,6 +5,7 @@
 
 #include "half.h"
 #include "plan.h"
+#include "row_norms.h"
 #include "rules.h"
 #include "team.h"
 
@@ -15,13 +16,6 @@ template <class T>
 struct Rows {
   const T **x, **a, **h_old, **c_old;
   T **h, **c, **mid, **saved;
-};
-
-// Of layer norm: what each thread knows of every row, and what they all know then.
-template <class T>
-struct ForwardNorms {
-  Moments *x, *h, *c;  // [thread][row], shared
-  RowNorm<T> *x_norm, *h_norm, *c_norm;
 };
 
 // T: of the numbers; W: of the weights in the panels.
@@ -191,8 +185,8 @@ class ForwardRun {
         return unit < b.units ? vector / b.vectors * size + b.unit + unit : -1;
       };
       for (int64_t j = 0; j < columns; ++j)
-        out[j] = kept_as<W>(
-            bias && row_of(j) >= 0 ? static_cast<const T*>(bias)[row_of(j)] : T(0));
+        out[j] = kept_as<W>(bias && row_of(j) >= 0 ? static_cast<const T*>(bias)[row_of(j)]
+                                                   : T(0));
       pack_transposed(static_cast<const T*>(weight), K, K, columns, row_of, out + columns);
       out += (K + 1) * columns;
     }
@@ -227,46 +221,9 @@ class ForwardRun {
               w_ih + (p.I + 1) * cell.x_gates * b.before, ax_of(o, chunk, b));
     });
     if (!cell.norm) return;
-    find_moments(o, o.norms.x, o.most_rows, chunk.rows, cell.x_gates, o.ax, chunk.rows);
-    end_moments(o, o.norms.x, o.most_rows, chunk.rows, o.norms.x_norm);
-  }
-
-  // What this thread knows of each row of products, laid out block by block with `height`
-  // rows each.
-  void find_moments(const Own& o, Moments* all, int64_t stride, int64_t rows, int gates,
-                    const T* a, int64_t height) const {
-    Moments* mine = all + plan.place(o.thread) * stride;
-    for (int64_t r = 0; r < rows; ++r)
-      mine[r] = moments_of<T>([&](auto visit) {
-        plan.runs(units, o.thread, 0, [&](const UnitBlock& b) {
-          const int64_t gate = b.vectors * lanes<T>;
-          const T* row = a + (height * (b.before - first_column(o)) + r * gate) * gates;
-          for (int g = 0; g < gates; ++g)
-            for (int u = 0; u < b.units; u += lanes<T>)
-              visit(row + g * gate + u, b.units - u);
-        });
-      });
-  }
-
-  void find_moments_of_c(const Own& o, Moments* all, int64_t stride, int64_t rows) const {
-    Moments* mine = all + plan.place(o.thread) * stride;
-    const int64_t begin = first_column(o);
-    const int64_t end = std::min(p.H, begin + own_columns(o));
-    for (int64_t r = 0; r < rows; ++r)
-      mine[r] = moments_of<T>([&](auto visit) {
-        for (int64_t u = begin; u < end; u += lanes<T>)
-          visit(o.rows.c[r] + u, int(end - u));
-      });
-  }
-
-  void end_moments(const Own&, const Moments* all, int64_t stride, int64_t rows,
-                   RowNorm<T>* norms) const {
-    meet(plan.company());
-    for (int64_t r = 0; r < rows; ++r) {
-      Moments sum = all[r];
-      for (int i = 1; i < plan.company(); ++i) join(sum, all[i * stride + r]);
-      norms[r] = norm_of<T>(sum);
-    }
+    product_moments(plan, units, o.thread, o.ax, chunk.rows, chunk.rows, cell.x_gates,
+                    o.norms.x + plan.place(o.thread) * o.most_rows);
+    put_together(o.norms.x, o.most_rows, chunk.rows, plan.company(), o.norms.x_norm);
   }
 
   void point(Own& o, int64_t s) const {
@@ -347,22 +304,40 @@ class ForwardRun {
       product(b, cell.h_gates, o.rows.a, rows, p.P,
               w_hh + (p.P + 1) * cell.h_gates * b.before, scratch(b), s & 1);
     });
-    find_moments(o, n.h, size, rows, cell.h_gates, o.ah, size);
-    end_moments(o, n.h, size, rows, n.h_norm);
+    const int64_t mine = plan.place(o.thread) * size;
+    product_moments(plan, units, o.thread, o.ah, rows, size, cell.h_gates, n.h + mine);
+    put_together(n.h, size, rows, plan.company(), n.h_norm);
     phase(0);
-    find_moments_of_c(o, n.c, size, rows);
-    end_moments(o, n.c, size, rows, n.c_norm);
+    state_moments<T>(plan, units, o.thread, o.rows.c, rows, n.c + mine);
+    put_together(n.c, size, rows, plan.company(), n.c_norm);
     phase(1);
   }
 
   ForwardBlock<T> block(const Own& o, const Chunk& chunk, const UnitBlock& b, int64_t rows,
                         int64_t row, T* ah, int gates) const {
     const int64_t gate = b.vectors * lanes<T>;
-    return {rows, b.unit, p.H, b.units, ax_of(o, chunk, b) + row * cell.x_gates * gate, ah,
-            cell.x_gates * gate, gates * gate, gate, o.rows.a, o.rows.h_old, o.rows.c_old,
-            projected() ? o.rows.mid : o.rows.h, o.rows.c, o.rows.mid,
-            p.saved ? o.rows.saved : nullptr, static_cast<const T*>(p.extra), T(p.leak),
-            T(p.alpha), nullptr, nullptr, nullptr};
+    return {rows,
+            b.unit,
+            p.H,
+            b.units,
+            ax_of(o, chunk, b) + row * cell.x_gates * gate,
+            ah,
+            cell.x_gates * gate,
+            gates * gate,
+            gate,
+            o.rows.a,
+            o.rows.h_old,
+            o.rows.c_old,
+            projected() ? o.rows.mid : o.rows.h,
+            o.rows.c,
+            o.rows.mid,
+            p.saved ? o.rows.saved : nullptr,
+            static_cast<const T*>(p.extra),
+            T(p.leak),
+            T(p.alpha),
+            nullptr,
+            nullptr,
+            nullptr};
   }
 
   // The new h is there: what is done to it, and its form for the next product.

@@ -22,22 +22,19 @@ inline constexpr int kAccumulators = 12;
 inline constexpr int kPanelVectors = 4;
 inline constexpr int kLine = 64;  // bytes that the memory moves at once
 
-constexpr int max_rows(int vectors) {
-  return std::min(kAccumulators / vectors, 8);
-}
+constexpr int max_rows(int vectors) { return std::min(kAccumulators / vectors, 8); }
 
 // c[r][v] (+)= start[v] + sum over k of a[r][at + k * step] * b[k][v]
 template <class T, int R, int V>
-void tile(const T* const* a, int64_t at, int64_t step, int64_t K, const T* start, const T* b, T* c,
-          int64_t c_row, bool add, const char* soon) {
+void tile(const T* const* a, int64_t at, int64_t step, int64_t K, const T* start,
+          const T* b, T* c, int64_t c_row, bool add, const char* soon) {
   vec<T> sum[R][V];
   const T* row[R];
 #pragma GCC unroll 8
   for (int r = 0; r < R; ++r) {
     row[r] = a[r];
 #pragma GCC unroll 4
-    for (int v = 0; v < V; ++v)
-      sum[r][v] = start ? load(start + v * lanes<T>) : vec<T>{};
+    for (int v = 0; v < V; ++v) sum[r][v] = start ? load(start + v * lanes<T>) : vec<T>{};
   }
   for (int64_t k = 0; k < K; ++k, at += step, b += V * lanes<T>, soon += kLine) {
     __builtin_prefetch(soon);
@@ -72,10 +69,12 @@ constexpr Tile<T> tile_or_null() {
 
 template <class T>
 Tile<T> tile_for(int rows, int vectors) {
-#define TT_ROW(V)                                                                     \
-  {nullptr,                tile_or_null<T, 1, V>(), tile_or_null<T, 2, V>(),          \
-   tile_or_null<T, 3, V>(), tile_or_null<T, 4, V>(), tile_or_null<T, 5, V>(),         \
-   tile_or_null<T, 6, V>(), tile_or_null<T, 7, V>(), tile_or_null<T, 8, V>()}
+#define TT_ROW(V)                                                                       \
+  {                                                                                     \
+    nullptr, tile_or_null<T, 1, V>(), tile_or_null<T, 2, V>(), tile_or_null<T, 3, V>(), \
+        tile_or_null<T, 4, V>(), tile_or_null<T, 5, V>(), tile_or_null<T, 6, V>(),      \
+        tile_or_null<T, 7, V>(), tile_or_null<T, 8, V>()                                \
+  }
   static constexpr Tile<T> table[kPanelVectors][9] = {TT_ROW(1), TT_ROW(2), TT_ROW(3),
                                                       TT_ROW(4)};
 #undef TT_ROW

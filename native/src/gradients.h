@@ -31,9 +31,9 @@ const T* old_state(const tt_problem& p, const Order& order, int field, int64_t s
 struct Side {
   enum Rows { x, hidden, mid } rows;  // what a is
   int64_t features, units;
-  int gates, slot;       // the gradients are neighbouring slots of dz
-  bool projected;        // or the gradient of h instead
-  const int* order;      // the gate of the weight that each belongs to
+  int gates, slot;   // the gradients are neighbouring slots of dz
+  bool projected;    // or the gradient of h instead
+  const int* order;  // the gate of the weight that each belongs to
   void *grad, *grad_bias;
 };
 
@@ -210,7 +210,8 @@ class WeightGradients {
     for (int64_t s = chunk.begin; s < chunk.end; ++s)
       for (int64_t j = 0; j < order.batch[size_t(s)]; ++j, ++row) switch (sides[i].rows) {
           case Side::x:
-            o.rows[row] = static_cast<const T*>(p.x) + order.offset(s, j, p.x_step, p.x_batch);
+            o.rows[row] =
+                static_cast<const T*>(p.x) + order.offset(s, j, p.x_step, p.x_batch);
             break;
           case Side::hidden:
             o.rows[row] = old_state<T>(p, order, 0, s, j);
@@ -290,8 +291,7 @@ class WeightGradients {
   // ---- dx = dz W_ih
 
   Share input_share(int thread) const {
-    return split_rows ? Share{0, input_vectors()}
-                      : share_of(input_vectors(), thread, team);
+    return split_rows ? Share{0, input_vectors()} : share_of(input_vectors(), thread, team);
   }
 
   void pack_input_weights(Own& o, int thread) const {

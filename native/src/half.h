@@ -44,8 +44,7 @@ void pack_transposed(const T* weight, int64_t ld, int64_t K, int64_t columns, Ro
 }
 
 TT_INLINE vec<float> load(const Half* p) {
-  typedef uint16_t halves
-      __attribute__((vector_size(TT_BYTES / 2), aligned(2), may_alias));
+  typedef uint16_t halves __attribute__((vector_size(TT_BYTES / 2), aligned(2), may_alias));
   typedef uint32_t words __attribute__((vector_size(TT_BYTES)));
   return (vec<float>)(__builtin_convertvector(*reinterpret_cast<const halves*>(p), words)
                       << 16);
@@ -83,10 +82,14 @@ inline void panel_product(const float* const* a, int64_t rows, int64_t, int64_t 
                           const Half* start, const Half* panel, int vectors, float* c,
                           int64_t c_row, bool, const Half*) {
   switch (vectors) {
-    case 1: return half_tiles<1>(a, rows, K, start, panel, c, c_row);
-    case 2: return half_tiles<2>(a, rows, K, start, panel, c, c_row);
-    case 3: return half_tiles<3>(a, rows, K, start, panel, c, c_row);
-    default: return half_tiles<4>(a, rows, K, start, panel, c, c_row);
+    case 1:
+      return half_tiles<1>(a, rows, K, start, panel, c, c_row);
+    case 2:
+      return half_tiles<2>(a, rows, K, start, panel, c, c_row);
+    case 3:
+      return half_tiles<3>(a, rows, K, start, panel, c, c_row);
+    default:
+      return half_tiles<4>(a, rows, K, start, panel, c, c_row);
   }
 }
 

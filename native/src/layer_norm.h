@@ -5,7 +5,8 @@
 //
 // Slots: a_x normalised (4), a_h normalised (4), c normalised, and of the row the rates
 // 1 / deviation of a_x, a_h and c, and the mean of c. The gates are computed again from
-// them: reading them back from memory would take longer. Gradients: of a_x (4), of a_h (4).
+// them: reading them back from memory would take longer. Gradients: of a_x (4), of a_h
+// (4).
 #pragma once
 
 #include <algorithm>
@@ -118,7 +119,8 @@ void norm_gates_of(const ForwardBlock<T>& b) {
 
 template <class T, bool Peephole>
 void norm_gates(const ForwardBlock<T>& b) {
-  b.units % lanes<T> ? norm_gates_of<T, Peephole, false>(b) : norm_gates_of<T, Peephole, true>(b);
+  b.units % lanes<T> ? norm_gates_of<T, Peephole, false>(b)
+                     : norm_gates_of<T, Peephole, true>(b);
 }
 
 template <class T, bool Full>
@@ -159,12 +161,15 @@ void norm_output_backward_of(const BackwardBlock<T>& b) {
       const vec<T> gain = load_of<Full>(b.extra + kGainC * b.H + at, n);
       const T* s = b.saved[r] + at;
       const vec<T> c_hat = load_of<Full>(s + kSavedC * b.H, n);
-      vec<T> z = norm_gate<T, Full>(b.extra, b.H, at, n, 3, load_of<Full>(s + (kSavedX + 3) * b.H, n),
-                              load_of<Full>(s + (kSavedH + 3) * b.H, n));
+      vec<T> z = norm_gate<T, Full>(b.extra, b.H, at, n, 3,
+                                    load_of<Full>(s + (kSavedX + 3) * b.H, n),
+                                    load_of<Full>(s + (kSavedH + 3) * b.H, n));
       if constexpr (Peephole)
-        z += load_of<Full>(b.extra + (kNormVectors + 2) * b.H + at, n) * (c_hat / row[2] + row[3]);
+        z += load_of<Full>(b.extra + (kNormVectors + 2) * b.H + at, n) *
+             (c_hat / row[2] + row[3]);
       const vec<T> o = sigmoid<T>(z);
-      const vec<T> y = tanh<T>(c_hat * gain + load_of<Full>(b.extra + kBiasC * b.H + at, n));
+      const vec<T> y =
+          tanh<T>(c_hat * gain + load_of<Full>(b.extra + kBiasC * b.H + at, n));
       const vec<T> dh = load(b.dh + r * b.row + u);
       const vec<T> d = dh * o * (T(1) - y * y), e = d * gain;
       add_to<Full>(b.grad_extra + kGainC * b.H + at, d * c_hat, n);
@@ -182,7 +187,8 @@ void norm_output_backward_of(const BackwardBlock<T>& b) {
 
 template <class T, bool Peephole>
 void norm_output_backward(const BackwardBlock<T>& b) {
-  b.units % lanes<T> ? norm_output_backward_of<T, Peephole, false>(b) : norm_output_backward_of<T, Peephole, true>(b);
+  b.units % lanes<T> ? norm_output_backward_of<T, Peephole, false>(b)
+                     : norm_output_backward_of<T, Peephole, true>(b);
 }
 
 template <class T, bool Peephole, bool Full>
@@ -212,8 +218,9 @@ void norm_gates_backward_of(const BackwardBlock<T>& b) {
         z[1] += load_of<Full>(peephole + b.H + at, n) * c_old;
       }
       const vec<T> i = sigmoid<T>(z[0]), f = sigmoid<T>(z[1]), g = tanh<T>(z[2]);
-      vec<T> dc = load_of<Full>(b.dc[r] + at, n) +
-                  rate * (load_of<Full>(d, n) - mean - load_of<Full>(s + kSavedC * b.H, n) * slope);
+      vec<T> dc =
+          load_of<Full>(b.dc[r] + at, n) +
+          rate * (load_of<Full>(d, n) - mean - load_of<Full>(s + kSavedC * b.H, n) * slope);
       if constexpr (Peephole) dc += d_o * load_of<Full>(peephole + 2 * b.H + at, n);
       const vec<T> dz[4] = {dc * g * i * (T(1) - i), dc * c_old * f * (T(1) - f),
                             dc * i * (T(1) - g * g), d_o};
@@ -248,7 +255,8 @@ void norm_gates_backward_of(const BackwardBlock<T>& b) {
 
 template <class T, bool Peephole>
 void norm_gates_backward(const BackwardBlock<T>& b) {
-  b.units % lanes<T> ? norm_gates_backward_of<T, Peephole, false>(b) : norm_gates_backward_of<T, Peephole, true>(b);
+  b.units % lanes<T> ? norm_gates_backward_of<T, Peephole, false>(b)
+                     : norm_gates_backward_of<T, Peephole, true>(b);
 }
 
 // Gradients of a_x and a_h from those of their normalised forms.
@@ -267,8 +275,9 @@ void norm_inputs_backward_of(const BackwardBlock<T>& b) {
           const int64_t at = k * b.H + u;
           const int n = b.units - u;
           store_of<Full>(d + at,
-                     rate * (load_of<Full>(d + at, n) - mean - load_of<Full>(hats + at, n) * slope),
-                     n);
+                         rate * (load_of<Full>(d + at, n) - mean -
+                                 load_of<Full>(hats + at, n) * slope),
+                         n);
         }
     }
   }
@@ -276,7 +285,8 @@ void norm_inputs_backward_of(const BackwardBlock<T>& b) {
 
 template <class T>
 void norm_inputs_backward(const BackwardBlock<T>& b) {
-  b.units % lanes<T> ? norm_inputs_backward_of<T, false>(b) : norm_inputs_backward_of<T, true>(b);
+  b.units % lanes<T> ? norm_inputs_backward_of<T, false>(b)
+                     : norm_inputs_backward_of<T, true>(b);
 }
 
 }  // namespace TT_ISA

@@ -66,8 +66,8 @@ class OutputRun {
       own[size_t(i)].share = share;
       bytes += Arena::bytes_of<T>(mine * height * stride) +
                Arena::bytes_of<T>(mine * stride) + 8 * Arena::bytes_of<T>(stride) +
-               2 * Arena::bytes_of<T>(height * wide) +
-               Arena::bytes_of<T>(rows * wide) + Arena::bytes_of<T*>(rows);
+               2 * Arena::bytes_of<T>(height * wide) + Arena::bytes_of<T>(rows * wide) +
+               Arena::bytes_of<T*>(rows);
     }
     arena.reserve(bytes);
     h_transposed = arena.take<T>(p.H * rows);
@@ -76,8 +76,8 @@ class OutputRun {
       const int64_t mine = o.share.end - o.share.begin;
       o.scores = arena.take<T>(mine * height * stride);
       o.used = arena.take<T>(mine * stride);
-      for (T** part : {&o.most, &o.sum, &o.total, &o.picked, &o.all_most, &o.gain,
-                       &o.factor, &o.less})
+      for (T** part :
+           {&o.most, &o.sum, &o.total, &o.picked, &o.all_most, &o.gain, &o.factor, &o.less})
         *part = arena.take<T>(stride);
       o.weights = arena.take<T>(height * wide);
       o.grad_weight = arena.take<T>(height * wide);
@@ -88,10 +88,10 @@ class OutputRun {
   }
 
  private:
-  static constexpr int64_t kHeight = 96;         // classes at a time
-  static constexpr int64_t kScores = 16 << 20;   // bytes of the scores of a block
+  static constexpr int64_t kHeight = 96;        // classes at a time
+  static constexpr int64_t kScores = 16 << 20;  // bytes of the scores of a block
   static constexpr int64_t kLeastRows = 64, kMostRows = 256;
-  static constexpr int64_t kSum = 128;           // rows of one running sum
+  static constexpr int64_t kSum = 128;  // rows of one running sum
 
   struct Own {
     Share share;  // blocks of `height` classes
@@ -101,9 +101,9 @@ class OutputRun {
     // target's score; then of all threads the maximum and what powers are multiplied by.
     T *used, *most, *sum, *total, *picked, *all_most, *gain;
     T *factor, *less;  // powers times factor less a constant are gradients, by row
-    T *weights;        // panels of features of a block of classes, [class][feature]
-    T *grad_weight;    // of a block of classes
-    T *grad_h;         // of the rows, from the classes of this thread
+    T* weights;        // panels of features of a block of classes, [class][feature]
+    T* grad_weight;    // of a block of classes
+    T* grad_h;         // of the rows, from the classes of this thread
     const T** rows;
   };
   struct Block {
@@ -115,16 +115,14 @@ class OutputRun {
   std::vector<int64_t> counting;  // rows that count
   int64_t blocks, vectors, stride, features, height;
   bool gradients;
-  T *h_transposed = nullptr;  // panels of rows, [feature][row]
-  T *h_panels = nullptr;      // panels of features, [row][feature]
+  T* h_transposed = nullptr;  // panels of rows, [feature][row]
+  T* h_panels = nullptr;      // panels of features, [row][feature]
 
   static const T* at(const void* base, int64_t row, int64_t width) {
     return static_cast<const T*>(base) + row * width;
   }
 
-  int64_t row_of(const Block& b, int64_t r) const {
-    return counting[size_t(b.first + r)];
-  }
+  int64_t row_of(const Block& b, int64_t r) const { return counting[size_t(b.first + r)]; }
 
   void work(std::vector<Own>& own, int thread) const {
     Own& o = own[size_t(thread)];
@@ -210,7 +208,8 @@ class OutputRun {
       });
       for (int64_t r = 0; r < b.rows; ++r) {
         const int64_t target = p.targets[row_of(b, r)] - first;
-        if (target >= 0 && target < n) o.picked[r] = out[target * stride + r] + bias[target];
+        if (target >= 0 && target < n)
+          o.picked[r] = out[target * stride + r] + bias[target];
       }
       for (int64_t r = 0; r < wide; r += lanes<T>)
         powers(o, out + r, bias, n, r, o.used + (c - o.share.begin) * stride);
@@ -220,8 +219,7 @@ class OutputRun {
   void powers(Own& o, T* column, const T* bias, int64_t n, int64_t r, T* used) const {
     const vec<T> before = load(o.most + r);
     vec<T> now = before, sum = {}, total = {};
-    for (int64_t i = 0; i < n; ++i)
-      now = most<T>(now, load(column + i * stride) + bias[i]);
+    for (int64_t i = 0; i < n; ++i) now = most<T>(now, load(column + i * stride) + bias[i]);
     for (int64_t i = 0; i < n; ++i) {
       const vec<T> x = load(column + i * stride) + bias[i];
       const vec<T> e = power<T>(x - now);
@@ -263,8 +261,7 @@ class OutputRun {
         static_cast<T*>(p.losses)[row] = loss + std::log(sum[i]);
       }
     }
-    for (int64_t r = b.rows; r < b.vectors * lanes<T>; ++r)
-      o.gain[r] = o.less[r] = T(0);
+    for (int64_t r = b.rows; r < b.vectors * lanes<T>; ++r) o.gain[r] = o.less[r] = T(0);
   }
 
   // What one block of classes contributes to all gradients.

@@ -29,9 +29,8 @@ struct Order {
     std::iota(all.begin(), all.end(), 0);
     const auto length_of = [&](int64_t b) { return p.lengths ? p.lengths[b] : p.T; };
     if (p.lengths)
-      std::stable_sort(all.begin(), all.end(), [&](int64_t a, int64_t b) {
-        return length_of(a) > length_of(b);
-      });
+      std::stable_sort(all.begin(), all.end(),
+                       [&](int64_t a, int64_t b) { return length_of(a) > length_of(b); });
     for (int64_t j = part; j < p.B; j += parts) {
       sequence.push_back(all[size_t(j)]);
       length.push_back(length_of(all[size_t(j)]));
@@ -162,7 +161,8 @@ struct Plan {
 
   template <class Do>
   void packs(const Blocks<T>& blocks, int thread, Do&& work) const {
-    for (size_t i = blocks.bounds[size_t(thread)]; i < blocks.bounds[size_t(thread) + 1]; ++i)
+    for (size_t i = blocks.bounds[size_t(thread)]; i < blocks.bounds[size_t(thread) + 1];
+         ++i)
       work(blocks.all[i]);
   }
   // The blocks that a thread runs, forth at even steps and back at odd ones: weights

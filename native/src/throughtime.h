@@ -45,12 +45,13 @@ typedef struct tt_problem {
 
   const void* x;  // row (t, b) starts at x + t * x_step + b * x_batch, then I numbers
   int64_t x_step, x_batch;
-  const void *weight_ih, *weight_hh, *bias_ih, *bias_hh;  // (G H, I), (G H, P), (G H), null
+  const void *weight_ih, *weight_hh, *bias_ih,
+      *bias_hh;           // (G H, I), (G H, P), (G H), null
   const void* weight_hr;  // projection (P, H); null
   // Vectors of H numbers: with layer norm its 4 of a_x, 4 of a_h, 4 biases, then gain and
   // bias of c; then 3 peephole weights. Or alpha (1), of PReLU. Null where there is none.
   const void* extra;
-  const void* state[2];   // h and c before the first step, by sequence
+  const void* state[2];    // h and c before the first step, by sequence
   const int64_t* lengths;  // (B), null: all T
   // (T), null: the first row of each step in grids, and in x and grad_out in units of
   // their distance between sequences, where only steps that exist have rows. Sequences
@@ -74,7 +75,7 @@ typedef struct tt_problem {
   int64_t grad_step, grad_batch;
   const void* grad_states[2];  // grids, of every state
   const void* grad_final[2];
-  const void* carry_gain;      // (T, B): multiplies what flows from step t to t - 1
+  const void* carry_gain;  // (T, B): multiplies what flows from step t to t - 1
   // ... and out (null: not wanted).
   void* grad_x;  // grid of I; 0 where a step does not exist
   void *grad_weight_ih, *grad_weight_hh, *grad_bias_ih, *grad_bias_hh, *grad_weight_hr;
@@ -82,12 +83,12 @@ typedef struct tt_problem {
   void *grad_state[2], *grad_initial[2], *grad_added[2];
 } tt_problem;
 
-// The output layer with its loss, l = -log softmax(h W^T + b)[target]: N rows, H features,
-// V classes, all contiguous.
+// The output layer with its loss, l = -log softmax(h W^T + b)[target]: N rows, H
+// features, V classes, all contiguous.
 typedef struct tt_output_problem {
   int32_t bytes, threads;
   int64_t N, H, V;
-  double smoothing;  // share of the target that is spread over all classes
+  double smoothing;               // share of the target that is spread over all classes
   const void *h, *weight, *bias;  // (N, H), (V, H), (V) or null
   const int64_t* targets;         // (N), below V; negative: the row does not count
   const void* row_weights;        // (N), gradient of each row's loss; null: no gradients
@@ -110,8 +111,8 @@ int tt_backward(const tt_problem* problem, const char* instruction_set);
 int tt_both(const tt_problem* problems, int backward, const char* instruction_set);
 int tt_output(const tt_output_problem* problem, const char* instruction_set);
 // One step at a time. A stream keeps its own copy of the weights and its state, which
-// starts at zero; x is (B, I) and out, the new h, (B, P), both contiguous. Null if refused
-// or out of memory. One stream is for one thread at a time.
+// starts at zero; x is (B, I) and out, the new h, (B, P), both contiguous. Null if
+// refused or out of memory. One stream is for one thread at a time.
 void* tt_stream_new(const tt_problem* problem, const char* instruction_set);
 void tt_stream_step(void* stream, const void* x, void* out);
 // Copies h (field 0) or c (field 1) from the stream or, with `set`, into it.

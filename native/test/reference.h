@@ -39,26 +39,43 @@ inline Dual tanh(Dual z) {
 
 inline Dual activation(int which, Dual z, Dual alpha) {
   switch (which) {
-    case TT_SIGMOID: return sigmoid(z);
-    case TT_TANH: return tanh(z);
-    case TT_RELU: return z.v > 0 ? z : Dual{};
+    case TT_SIGMOID:
+      return sigmoid(z);
+    case TT_TANH:
+      return tanh(z);
+    case TT_RELU:
+      return z.v > 0 ? z : Dual{};
     case TT_GELU: {
       const double cdf = std::erfc(-z.v / std::sqrt(2.0)) / 2;
       const double density = std::exp(-z.v * z.v / 2) / std::sqrt(2 * std::acos(-1.0));
       return {z.v * cdf, (cdf + z.v * density) * z.d};
     }
-    case TT_SOFTPLUS: return {std::log1p(std::exp(z.v)), sigmoid(z).v * z.d};
+    case TT_SOFTPLUS:
+      return {std::log1p(std::exp(z.v)), sigmoid(z).v * z.d};
     case TT_ELU:
       return z.v > 0 ? z : Dual{alpha.v * std::expm1(z.v), alpha.v * std::exp(z.v) * z.d};
-    case TT_LEAKY_RELU: return z.v > 0 ? z : alpha * z;
+    case TT_LEAKY_RELU:
+      return z.v > 0 ? z : alpha * z;
   }
   return z;
 }
 
 // Everything that has a gradient.
 enum Name {
-  X, WEIGHT_IH, WEIGHT_HH, BIAS_IH, BIAS_HH, WEIGHT_HR, EXTRA, STATE_H, STATE_C, INITIAL_H,
-  INITIAL_C, ADDED_H, ADDED_C, NAMES
+  X,
+  WEIGHT_IH,
+  WEIGHT_HH,
+  BIAS_IH,
+  BIAS_HH,
+  WEIGHT_HR,
+  EXTRA,
+  STATE_H,
+  STATE_C,
+  INITIAL_H,
+  INITIAL_C,
+  ADDED_H,
+  ADDED_C,
+  NAMES
 };
 
 using Numbers = std::vector<double>;
@@ -201,7 +218,8 @@ class Loop {
   void elman(const Units& ax, const Units& ah, const Units& old, Units& now) const {
     const Dual alpha = c.input[EXTRA].empty() ? Dual{c.alpha, 0} : in(EXTRA, 0);
     for (size_t u = 0; u < now.size(); ++u)
-      now[u] = (1 - c.leak) * old[u] + c.leak * activation(c.activation, ax[u] + ah[u], alpha);
+      now[u] =
+          (1 - c.leak) * old[u] + c.leak * activation(c.activation, ax[u] + ah[u], alpha);
   }
 
   void gru(const Units& ax, const Units& ah, const Units& h, const Units& old,

@@ -62,10 +62,14 @@ void draw_sizes(Case& c, Random& random) {
     c.B = random.between(1, B);
     c.H = random.between(least_H, H);
   };
-  if (kind == 1) pick(2, 16, 50, 90);
-  else if (kind == 2) pick(2, 4, 90, 150);
-  else if (kind == 3) pick(60, 14, 1, 17);
-  else pick(7, 6, 1, 35);
+  if (kind == 1)
+    pick(2, 16, 50, 90);
+  else if (kind == 2)
+    pick(2, 4, 90, 150);
+  else if (kind == 3)
+    pick(60, 14, 1, 17);
+  else
+    pick(7, 6, 1, 35);
   c.I = random.between(1, 20);
 }
 
@@ -91,7 +95,7 @@ Case draw(Random& random, bool single) {
   c.input[WEIGHT_HH] = numbers(rows * c.P, bound);
   if (c.P < c.H) c.input[WEIGHT_HR] = numbers(c.P * c.H, bound);
   if (!c.norm() && random.chance(0.8)) {  // layer norm has its own
-   
+
     c.input[BIAS_IH] = numbers(rows, 0.5);
     c.input[BIAS_HH] = numbers(rows, 0.5);
   }
@@ -105,8 +109,10 @@ Case draw(Random& random, bool single) {
     c.input[STATE_H + f] = numbers(units, 1);
     if (resets) c.input[INITIAL_H + f] = numbers(units, 1);
     if (random.chance(0.2)) c.input[ADDED_H + f] = numbers(grid, 0.1);
-    if (random.chance(0.2)) c.hold[f] = random.flags(grid, 0.3);
-    else if (random.chance(0.2)) c.share[f] = 0.25;
+    if (random.chance(0.2))
+      c.hold[f] = random.flags(grid, 0.3);
+    else if (random.chance(0.2))
+      c.share[f] = 0.25;
   }
   if (random.chance(0.5))
     for (int64_t b = 0; b < c.B; ++b) c.lengths.push_back(random.between(0, c.T));
@@ -214,7 +220,8 @@ struct Buffers {
       for (int64_t t = 0; t < c.T; ++t)
         for (int64_t b = 0; b < c.B; ++b)
           for (int64_t i = 0; i < features; ++i)
-            to[size_t(t * step + b * batch + i)] = grid[size_t((t * c.B + b) * features + i)];
+            to[size_t(t * step + b * batch + i)] =
+                grid[size_t((t * c.B + b) * features + i)];
     return to;
   }
 };
@@ -240,11 +247,13 @@ double dot(const std::vector<T>& a, const std::vector<Dual>& b) {
 // The gradient of sum(grad_out h) + sum(grad_states states) + sum(grad_final final) along
 // one random direction of each input, by the core and by the reference.
 template <class T>
-void check_gradients(const Case& c, Buffers<T>& m, Random& random, const std::string& where) {
-  static const char* names[NAMES] = {
-      "grad_x", "grad_weight_ih", "grad_weight_hh", "grad_bias_ih", "grad_bias_hh",
-      "grad_weight_hr", "grad_extra", "grad_h", "grad_c", "grad_initial_h", "grad_initial_c",
-      "grad_added_h", "grad_added_c"};
+void check_gradients(const Case& c, Buffers<T>& m, Random& random,
+                     const std::string& where) {
+  static const char* names[NAMES] = {"grad_x",         "grad_weight_ih", "grad_weight_hh",
+                                     "grad_bias_ih",   "grad_bias_hh",   "grad_weight_hr",
+                                     "grad_extra",     "grad_h",         "grad_c",
+                                     "grad_initial_h", "grad_initial_c", "grad_added_h",
+                                     "grad_added_c"};
   const double tolerance = sizeof(T) == 4 ? 2e-4 : 1e-10;
   for (int n = 0; n < NAMES; ++n) {
     if (m.grad[n].empty()) continue;
@@ -252,7 +261,8 @@ void check_gradients(const Case& c, Buffers<T>& m, Random& random, const std::st
     const Result along = Loop(c, n, direction).run();
     double wanted = dot(m.grad_out, along.states[0]);
     for (int f = 0; f <= int(c.has_c()); ++f)
-      wanted += dot(m.grad_states[f], along.states[f]) + dot(m.grad_final[f], along.final[f]);
+      wanted +=
+          dot(m.grad_states[f], along.states[f]) + dot(m.grad_final[f], along.final[f]);
     double got = 0, size = 1;
     for (size_t i = 0; i < m.grad[n].size(); ++i) {
       const double part = double(m.grad[n][i]) * direction[direction.size() == 1 ? 0 : i];
@@ -266,8 +276,8 @@ template <class T>
 void check(const Case& c, uint64_t seed, const char* isa, int threads) {
   std::ostringstream where;
   where << "seed " << seed << " " << isa << " threads " << threads << " bytes " << sizeof(T)
-        << " cell " << c.cell << "/" << c.activation << " T " << c.T << " B " << c.B << " I "
-        << c.I << " H " << c.H << " P " << c.P;
+        << " cell " << c.cell << "/" << c.activation << " T " << c.T << " B " << c.B
+        << " I " << c.I << " H " << c.H << " P " << c.P;
   Random random(seed + 1);
   Buffers<T> m(c, random, threads);
   if (tt_forward(&m.p, isa) != 0) return fail(where.str(), "status of tt_forward", 1, 0);
