@@ -36,14 +36,14 @@ def picture(rows: list[Row], dark: bool) -> Figure:
                 )
             axes.set_title(layer, fontsize=11)
             axes.set_xlim(0, 1)
-            axes.set_xticks([0, 0.5, 1], ["0", "50 %", "100 %"])
+            axes.set_xticks([0, 0.5, 1], ["0", "50", "100"])
             axes.set_yticks(
                 list(range(len(mine))), [shape_text(row["shape"]) for row in mine]
             )
             axes.grid(visible=False, axis="y")
         panels[0].invert_yaxis()  # shared: once for all
         panels[0].set_ylabel("T, B, I, H")
-        figure.supxlabel("share of the matrix-product limit in training", fontsize=11)
+        figure.supxlabel("percent of the matrix-product limit in training", fontsize=11)
         handles, names = panels[0].get_legend_handles_labels()
         figure.legend(handles, names, loc="outside upper center", ncols=2)
     return figure

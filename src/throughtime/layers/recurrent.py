@@ -240,7 +240,7 @@ class Recurrent(nn.Module):
                 random without bias (Tallec and Ollivier, arXiv 1705.08209). bool, or
                 the weights' dtype.
             return_states: also return every state.
-            return_gates: also return every gate.
+            return_gates: also return every gate; with layer norm, by the plain loop.
 
         Returns:
             outputs, (T, B, D H) or as ``x`` is laid out; the final state, a tuple over

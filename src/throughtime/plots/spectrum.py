@@ -22,7 +22,8 @@ def eigenvalues(spectra: Mapping[str, Spectrum], *, dark: bool = False) -> Figur
     columns = next(full_rows, min(len(spectra), 4))
     rows = max(1, -(-len(spectra) // columns))
     with styled(dark):
-        figure = new_figure(7.6, 0.6 + rows * min(3.6, 7.0 / columns))
+        # Beside its square, a panel needs room for a title of two lines and its axis.
+        figure = new_figure(7.6, 0.3 + rows * (min(3.6, 7.0 / columns) + 0.7))
         panels = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
         reach = max([1.0, *(s.spectral_radius for s in spectra.values())]) * 1.1
         for axes in panels.flat[len(spectra) :]:
@@ -30,7 +31,10 @@ def eigenvalues(spectra: Mapping[str, Spectrum], *, dark: bool = False) -> Figur
         for index, (name, spectrum) in enumerate(spectra.items()):
             axes = panels.flat[index]
             values = spectrum.eigenvalues
-            axes.add_patch(Circle((0, 0), 1, fill=False, color="gray", linestyle="--"))
+            circle = Circle(
+                (0, 0), 1, fill=False, color=colours(dark)[1], linestyle="--"
+            )
+            axes.add_patch(circle).set_zorder(3)  # over the points
             axes.scatter(
                 values.real.tolist(),
                 values.imag.tolist(),
