@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from throughtime import metrics as metrics
     from throughtime import models as models
     from throughtime import training as training
+    from throughtime.cells.declare import cell as cell
     from throughtime.layers.output import linear_cross_entropy as linear_cross_entropy
     from throughtime.layers.recurrent import Recurrent as Recurrent
     from throughtime.layers.rnn import GRU as GRU
@@ -45,6 +46,7 @@ _ROOMS = (
 )
 # Class or function -> the module that has it.
 _DEFINED = {
+    "cell": "throughtime.cells.declare",
     "linear_cross_entropy": "throughtime.layers.output",
     "Recurrent": "throughtime.layers.recurrent",
     "RNN": "throughtime.layers.rnn",

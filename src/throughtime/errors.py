@@ -24,6 +24,10 @@ class InvalidShape(ThroughtimeError, RuntimeError):
     """A tensor has the wrong shape (torch raises RuntimeError for these)."""
 
 
+class InvalidCell(ThroughtimeError, ValueError):
+    """The definition of a cell breaks a rule; the text shows the line and the rule."""
+
+
 class DataError(ThroughtimeError, ValueError):
     """A file or text given by the user cannot be used."""
 

@@ -58,8 +58,9 @@ def lstm(peephole=False, norm=False, projection=False):
     def step(w, x, state):
         h, c = state["h"], state["c"]
         if norm:
-            z = layer_norm(w["weight_ih"] @ x, w["norm_ih"], w["bias_ih"])
-            z = z + layer_norm(w["weight_hh"] @ h, w["norm_hh"], w["bias_hh"])
+            z = layer_norm(w["weight_ih"] @ x, w["norm_ih"].ravel())
+            z = z + layer_norm(w["weight_hh"] @ h, w["norm_hh"].ravel())
+            z = z + w["norm_bias"].ravel()
         else:
             z = affine(w, "ih", x) + affine(w, "hh", h)
         n = len(c)

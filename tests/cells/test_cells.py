@@ -140,7 +140,7 @@ def test_one_hot_input_equals_an_embedding(row):
     cell, index = make(row), torch.tensor([2, 0])
     state, w = start(cell), cell.weights()
     looked_up = F.embedding(index, w["weight_ih"].t()) + w.get("bias_ih", 0.0)
-    a, _ = cell.advance(looked_up, state, w)
+    a, _ = cell.advance(looked_up, state, cell.prepare(w))
     b = cell.step(F.one_hot(index, INPUT).double(), state)
     upstream = torch.randn_like(a.h)
     gradients = [torch.autograd.grad(h, list(w.values()), upstream) for h in (a.h, b.h)]
@@ -172,7 +172,7 @@ def test_gates_lie_in_the_unit_interval():
     for row in ROWS:
         cell = make(row)
         x = 3 * torch.randn(50, INPUT, dtype=torch.float64)
-        weights = cell.weights()
+        weights = cell.prepare(cell.weights())
         _, gates = cell.advance(cell.input_part(x, weights), start(cell, 50), weights)
         assert tuple(gates) == cell.gate_names
         for name, gate in gates.items():

@@ -121,6 +121,7 @@ def results(case: Case, backend: str, seed: int) -> list[Tensor]:
     for name in ("initial", "perturbation"):
         if name in options:
             options[name] = type(options[name])(*(next(left) for _ in options[name]))
+    weights = case.cell.prepare(weights)
     done = unroll(
         case.cell, x, state, weights, **options, return_states=True, backend=backend
     )

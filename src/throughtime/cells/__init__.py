@@ -7,6 +7,7 @@ from throughtime.cells.activations import ACTIVATIONS as ACTIVATIONS
 from throughtime.cells.activations import Activation as Activation
 from throughtime.cells.base import Cell as Cell
 from throughtime.cells.base import HiddenState as HiddenState
+from throughtime.cells.declare import cell as cell
 from throughtime.cells.elman import Elman as Elman
 from throughtime.cells.gru import GRU as GRU
 from throughtime.cells.irnn import IRNN as IRNN
@@ -14,10 +15,12 @@ from throughtime.cells.leaky import Leaky as Leaky
 from throughtime.cells.lstm import LSTM as LSTM
 from throughtime.cells.lstm import LSTMState as LSTMState
 from throughtime.cells.np_rnn import NPRNN as NPRNN
+from throughtime.cells.parts import PerUnit as PerUnit
+from throughtime.cells.parts import row_norm as row_norm
 from throughtime.errors import unknown_name
 
 CELLS: dict[str, type[Cell]] = {
-    cell.name: cell for cell in (Elman, IRNN, NPRNN, Leaky, LSTM, GRU)
+    kind.name: kind for kind in (Elman, IRNN, NPRNN, Leaky, LSTM, GRU)
 }
 
 
@@ -32,9 +35,15 @@ def cell_options(name: str) -> dict[str, Any]:
     """
     if name not in CELLS:
         raise unknown_name("cell", name, CELLS)
-    return {
+    return options_of(CELLS[name])
+
+
+def options_of(kind: type[Cell]) -> dict[str, Any]:
+    """The options of a class of cells and their defaults."""
+    own = dict(getattr(kind, "step_options", {}))
+    return own | {
         option.name: option.default
-        for option in signature(CELLS[name]).parameters.values()
+        for option in signature(kind).parameters.values()
         if option.kind is Parameter.KEYWORD_ONLY
         and option.name not in ("device", "dtype")
     }

@@ -4,7 +4,8 @@ A cell is split into the two natures that the kernels need apart:
 
 - **linear**: ``input_part`` a_x = x W_ihᵀ + b_ih, for any number of steps at once, and
   ``recurrent_part`` a_h = h W_hhᵀ + b_hh, one step at a time;
-- **pointwise**: ``pointwise`` (a_x, a_h, state) -> state', unit by unit.
+- **pointwise**: ``pointwise`` (a_x, a_h, state) -> state', unit by unit, which may ask
+  for further products inside the step (``inner``).
 
 ``advance`` puts recurrent and pointwise part together and ``step`` all three:
 ``step`` is the specification of the cell. Nothing is remembered between steps: state
@@ -14,7 +15,7 @@ also a pure function ``h_t = f_W(h_{t-1}, x_t)``.
 
 import copy
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from inspect import signature
 from typing import Any, ClassVar, NamedTuple, Self
 
@@ -23,10 +24,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from throughtime import init
+from throughtime.cells.parts import Inner, InnerProducts, PerUnit
 from throughtime.checks import boolean, positive_int
 from throughtime.errors import InvalidShape
 
-Weights = Mapping[str, Tensor]
+Weights = Mapping[str, Any]
 Gates = dict[str, Tensor]
 # An initialiser of throughtime.init: its name, or (name, options).
 Initialiser = str | tuple[str, dict[str, Any]]
@@ -60,9 +62,16 @@ class Cell(nn.Module):
 
     name: ClassVar[str]
     equation: ClassVar[str]
-    gates: ClassVar[int]
-    # One name per gate block of weight_ih and weight_hh, if there are several.
+    # Publication and year.
+    source: ClassVar[str] = ""
+    # Gates of the input part and of the recurrent part; one number: of both.
+    gates: int | tuple[int, int]
+    # Gates of each product inside the step, in the order in which it asks for them.
+    inner: tuple[int, ...] = ()
+    # One name per gate block of weight_hh, if there are several.
     gate_names: ClassVar[tuple[str, ...]] = ()
+    # Further parameters, per unit or scalar, handed to the step under their names.
+    parameters_per_unit: Mapping[str, PerUnit] = {}
     # The class that ``like`` builds, where it is not the class itself.
     family: ClassVar[Any] = None
     State: ClassVar[Any] = HiddenState
@@ -99,6 +108,16 @@ class Cell(nn.Module):
     # ---- sizes and parameters
 
     @property
+    def input_gates(self) -> int:
+        """Gates of the input part, in weight_ih."""
+        return self.gates if isinstance(self.gates, int) else self.gates[0]
+
+    @property
+    def recurrent_gates(self) -> int:
+        """Gates of the recurrent part, in weight_hh; 0: there is none."""
+        return self.gates if isinstance(self.gates, int) else self.gates[1]
+
+    @property
     def output_size(self) -> int:
         """Features of h_t: H, or P for a projected LSTM."""
         return self.hidden_size
@@ -106,17 +125,23 @@ class Cell(nn.Module):
     @property
     def state_sizes(self) -> dict[str, int]:
         """Features of each field of the state."""
-        return {"h": self.output_size}
+        sizes = dict.fromkeys(self.State._fields, self.hidden_size)
+        return sizes | {"h": self.output_size}
 
     def parameter_shapes(self) -> dict[str, tuple[int, ...]]:
         """Name and shape of every parameter, in torch's order."""
-        rows = self.gates * self.hidden_size
+        size = self.hidden_size
+        rows = {"ih": self.input_gates, "hh": self.recurrent_gates}
+        rows["mh"] = sum(self.inner)
+        columns = {"ih": self.input_size, "hh": self.output_size, "mh": size}
+        parts = [part for part in rows if rows[part]]
         shapes: dict[str, tuple[int, ...]] = {
-            "weight_ih": (rows, self.input_size),
-            "weight_hh": (rows, self.output_size),
+            f"weight_{part}": (rows[part] * size, columns[part]) for part in parts
         }
         if self.bias:
-            shapes |= {"bias_ih": (rows,), "bias_hh": (rows,)}
+            shapes |= {f"bias_{part}": (rows[part] * size,) for part in parts}
+        for name, extra in self.parameters_per_unit.items():
+            shapes[name] = extra.shape(size)
         return shapes
 
     def weights(self) -> dict[str, Tensor]:
@@ -137,14 +162,19 @@ class Cell(nn.Module):
         Raises:
             InvalidValue: unknown initialiser or option.
         """
-        for weight, chosen in (
-            (self.get_parameter("weight_ih"), self.input_init),
-            (self.get_parameter("weight_hh"), self.recurrent_init),
-        ):
-            if chosen is not None:
-                name, options = (chosen, {}) if isinstance(chosen, str) else chosen
-                for block in weight.chunk(self.gates):
-                    block.copy_(init.initialise(name, tuple(block.shape), **options))
+        chosen = {
+            "weight_ih": (self.input_init, self.input_gates),
+            "weight_hh": (self.recurrent_init, self.recurrent_gates),
+            "weight_mh": (self.recurrent_init, sum(self.inner)),
+        }
+        for weight, (recipe, gates) in chosen.items():
+            if recipe is None or weight not in self._parameters:
+                continue
+            name, options = (recipe, {}) if isinstance(recipe, str) else recipe
+            for block in self.get_parameter(weight).chunk(gates):
+                block.copy_(init.initialise(name, tuple(block.shape), **options))
+        for name, extra in self.parameters_per_unit.items():
+            extra.start(self.get_parameter(name))
 
     def like(self, input_size: int, *, reference: Tensor | None = None) -> Self:
         """A fresh cell of the same kind and options, for another input size.
@@ -194,10 +224,31 @@ class Cell(nn.Module):
         """a_h = h W_hhᵀ + b_hh, (B, H) -> (B, G H)."""
         return F.linear(h, weights["weight_hh"], weights.get("bias_hh"))
 
+    def prepare(self, weights: Weights) -> Weights:
+        """The weights as the step reads them, made once for all steps.
+
+        A cell whose recurrent matrix is a function of its parameters overrides this.
+        """
+        return weights
+
     def pointwise(
-        self, a_x: Tensor, a_h: Tensor, state: Any, weights: Weights
+        self,
+        a_x: Sequence[Tensor],
+        a_h: Sequence[Tensor],
+        state: Any,
+        weights: Weights,
+        inner: Inner,
     ) -> tuple[Any, Gates]:
-        """(a_x, a_h, state) -> (state', gates by name), unit by unit."""
+        """(a_x, a_h, state) -> (state', gates by name), unit by unit.
+
+        Args:
+            a_x: the input part, one tensor (..., H) per gate.
+            a_h: the recurrent part likewise.
+            state: the state before the step, (..., H) per field.
+            weights: the parameters, prepared; a parameter per unit is (H,) or (n, H).
+            inner: a further product inside the step, (..., H) to a tensor (..., H) per
+                gate; call number k has ``self.inner[k]`` gates.
+        """
         raise NotImplementedError
 
     def advance(
@@ -205,11 +256,17 @@ class Cell(nn.Module):
     ) -> tuple[Any, Gates]:
         """One step from the input part, (B, G H), and the state to state and gates.
 
-        ``mask`` (B, H) multiplies h on its way into the recurrent product only:
-        dropout with one mask for all steps (Gal and Ghahramani, 2016).
+        ``mask`` (B, H) multiplies h on its way into the recurrent product, and what
+        goes into a product inside the step: dropout with one mask for all steps (Gal
+        and Ghahramani, 2016). ``weights`` are prepared.
         """
-        h = state.h if mask is None else state.h * mask
-        return self.pointwise(a_x, self.recurrent_part(h, weights), state, weights)
+        a_h: Sequence[Tensor] = ()
+        if self.recurrent_gates:
+            h = state.h if mask is None else state.h * mask
+            a_h = self.recurrent_part(h, weights).chunk(self.recurrent_gates, -1)
+        inner = InnerProducts(self.inner, weights, mask)
+        a_x_gates = a_x.chunk(self.input_gates, -1)
+        return self.pointwise(a_x_gates, a_h, state, weights, inner)
 
     def step(
         self, x_t: Tensor, state: Any = None, weights: Weights | None = None
@@ -237,7 +294,7 @@ class Cell(nn.Module):
                 f"x_t must end in input_size = {self.input_size} features, "
                 f"got shape {tuple(x_t.shape)}"
             )
-        weights = self.weights() if weights is None else weights
+        weights = self.prepare(self.weights() if weights is None else weights)
         if state is None:
             state = self.initial_state(*x_t.shape[:-1], like=x_t)
         return self.advance(self.input_part(x_t, weights), state, weights)[0]

@@ -7,6 +7,7 @@ sigmoid. The concatenated form h_t = φ([x_t, h_{t-1}] [W_ih, W_hh]ᵀ + b) is t
 function.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -14,6 +15,7 @@ from torch import Tensor
 
 from throughtime.cells.activations import Activation, as_activation
 from throughtime.cells.base import Cell, Gates, HiddenState, Initialiser, Weights
+from throughtime.cells.parts import Inner, PerUnit
 
 
 class Elman(Cell):
@@ -45,6 +47,7 @@ class Elman(Cell):
 
     name = "elman"
     equation = "h_t = φ(W_ih x_t + b_ih + W_hh h_{t-1} + b_hh)"
+    source = "Elman, 1990"
     gates = 1
 
     def __init__(
@@ -61,6 +64,9 @@ class Elman(Cell):
         dtype: torch.dtype | None = None,
     ) -> None:
         self.activation = as_activation(nonlinearity, alpha)
+        if self.activation.trainable:
+            start = PerUnit(scalar=True, init=self.activation.alpha)
+            self.parameters_per_unit = {"alpha": start}
         super().__init__(
             input_size,
             hidden_size,
@@ -72,17 +78,12 @@ class Elman(Cell):
             options={"nonlinearity": nonlinearity, "alpha": alpha},
         )
 
-    def parameter_shapes(self) -> dict[str, tuple[int, ...]]:
-        shapes = super().parameter_shapes()
-        return shapes | {"alpha": ()} if self.activation.trainable else shapes
-
-    def apply_recipe(self) -> None:
-        super().apply_recipe()
-        start = self.activation.alpha
-        if self.activation.trainable and start is not None:
-            self.get_parameter("alpha").fill_(start)
-
     def pointwise(
-        self, a_x: Tensor, a_h: Tensor, state: Any, weights: Weights
+        self,
+        a_x: Sequence[Tensor],
+        a_h: Sequence[Tensor],
+        state: Any,
+        weights: Weights,
+        inner: Inner,
     ) -> tuple[HiddenState, Gates]:
-        return HiddenState(self.activation(a_x + a_h, weights.get("alpha"))), {}
+        return HiddenState(self.activation(a_x[0] + a_h[0], weights.get("alpha"))), {}

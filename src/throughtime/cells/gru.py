@@ -11,13 +11,14 @@ after it. torch and cuDNN reset after: one recurrent product per step instead of
 torch's sign of z: z_t = 1 keeps the old state.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from throughtime.cells.base import Cell, Gates, HiddenState, Initialiser, Weights
+from throughtime.cells.parts import Inner
 from throughtime.checks import boolean
 
 
@@ -47,6 +48,7 @@ class GRU(Cell):
 
     name = "gru"
     equation = "h_t = (1 - z_t) ⊙ n_t + z_t ⊙ h_{t-1}"
+    source = "Cho et al., 2014"
     gates = 3
     gate_names = ("reset", "update", "candidate")
 
@@ -63,6 +65,8 @@ class GRU(Cell):
         dtype: torch.dtype | None = None,
     ) -> None:
         self.reset_after = boolean("reset_after", reset_after)
+        if not self.reset_after:
+            self.gates, self.inner = (3, 2), (1,)
         super().__init__(
             input_size,
             hidden_size,
@@ -74,30 +78,35 @@ class GRU(Cell):
             options={"reset_after": reset_after},
         )
 
-    def pointwise(
-        self, a_x: Tensor, a_h: Tensor, state: Any, weights: Weights
-    ) -> tuple[HiddenState, Gates]:
-        x_rz, x_n = a_x.split((2 * self.hidden_size, self.hidden_size), -1)
-        h_rz, h_n = a_h.split((2 * self.hidden_size, self.hidden_size), -1)
-        r, z = torch.sigmoid(x_rz + h_rz).chunk(2, -1)
-        n = torch.tanh(x_n + r * h_n)
-        return _mix(r, z, n, state)
+    def parameter_shapes(self) -> dict[str, tuple[int, ...]]:
+        shapes = super().parameter_shapes()
+        if not self.reset_after:  # torch's layout: all three gates in one matrix
+            rows = 3 * self.hidden_size
+            shapes = {k: s for k, s in shapes.items() if not k.endswith("_mh")}
+            shapes |= {k: (rows, *shapes[k][1:]) for k in shapes if k.endswith("_hh")}
+        return shapes
 
-    def advance(
-        self, a_x: Tensor, state: Any, weights: Weights, mask: Tensor | None = None
-    ) -> tuple[HiddenState, Gates]:
+    def prepare(self, weights: Weights) -> Weights:
         if self.reset_after:
-            return super().advance(a_x, state, weights, mask)
-        h = state.h if mask is None else state.h * mask
-        sizes = (2 * self.hidden_size, self.hidden_size)
-        x_rz, x_n = a_x.split(sizes, -1)
-        w_rz, w_n = weights["weight_hh"].split(sizes)
-        b_rz, b_n = weights["bias_hh"].split(sizes) if self.bias else (None, None)
-        r, z = torch.sigmoid(x_rz + F.linear(h, w_rz, b_rz)).chunk(2, -1)
-        n = torch.tanh(x_n + F.linear(r * h, w_n, b_n))
-        return _mix(r, z, n, state)
+            return weights
+        before, prepared = 2 * self.hidden_size, dict(weights)
+        for kind in ("weight", "bias") if self.bias else ("weight",):
+            every = weights[f"{kind}_hh"]
+            prepared[f"{kind}_hh"] = every[:before]
+            prepared[f"{kind}_mh"] = every[before:]
+        return prepared
 
-
-def _mix(r: Tensor, z: Tensor, n: Tensor, state: Any) -> tuple[HiddenState, Gates]:
-    h = (1 - z) * n + z * state.h
-    return HiddenState(h), {"reset": r, "update": z, "candidate": n}
+    def pointwise(
+        self,
+        a_x: Sequence[Tensor],
+        a_h: Sequence[Tensor],
+        state: Any,
+        weights: Weights,
+        inner: Inner,
+    ) -> tuple[HiddenState, Gates]:
+        r = torch.sigmoid(a_x[0] + a_h[0])
+        z = torch.sigmoid(a_x[1] + a_h[1])
+        seen = r * a_h[2] if self.reset_after else inner(r * state.h)[0]
+        n = torch.tanh(a_x[2] + seen)
+        h = (1 - z) * n + z * state.h
+        return HiddenState(h), {"reset": r, "update": z, "candidate": n}

@@ -6,6 +6,7 @@ a in (0, 1] is the leak rate; a = 1 is the simple cell. Form without an extra le
 h_{t-1}: Jaeger, Lukoševičius, Popovici and Siewert, Neural Networks 20, 2007.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -14,6 +15,7 @@ from torch import Tensor
 from throughtime.cells.activations import Activation
 from throughtime.cells.base import Gates, HiddenState, Initialiser, Weights
 from throughtime.cells.elman import Elman
+from throughtime.cells.parts import Inner
 from throughtime.checks import number
 
 
@@ -41,6 +43,7 @@ class Leaky(Elman):
     """
 
     name = "leaky"
+    source = "Jaeger, 2001"
     equation = "h_t = (1 - a) h_{t-1} + a φ(W_ih x_t + b_ih + W_hh h_{t-1} + b_hh)"
 
     def __init__(
@@ -74,8 +77,13 @@ class Leaky(Elman):
         self.options["leak_rate"] = leak_rate
 
     def pointwise(
-        self, a_x: Tensor, a_h: Tensor, state: Any, weights: Weights
+        self,
+        a_x: Sequence[Tensor],
+        a_h: Sequence[Tensor],
+        state: Any,
+        weights: Weights,
+        inner: Inner,
     ) -> tuple[HiddenState, Gates]:
-        new, gates = super().pointwise(a_x, a_h, state, weights)
+        new, gates = super().pointwise(a_x, a_h, state, weights, inner)
         h = (1 - self.leak_rate) * state.h + self.leak_rate * new.h
         return HiddenState(h), gates

@@ -11,6 +11,7 @@ Forget gate: Gers, Schmidhuber and Cummins, "Learning to forget", 2000. Along th
 path ∂c_t/∂c_{t-1} = f_t; with f_t = 1 it is the constant error carousel of 1997.
 """
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -19,6 +20,7 @@ from torch.nn import functional as F
 
 from throughtime import init
 from throughtime.cells.base import Cell, Gates, Initialiser, Weights
+from throughtime.cells.parts import Inner, PerUnit, row_norm
 from throughtime.checks import boolean, number
 from throughtime.errors import InvalidType, InvalidValue
 
@@ -42,9 +44,9 @@ class LSTM(Cell):
         peephole: i and f also see c_{t-1}, and o sees c_t, through the diagonal
             weights ``weight_peephole`` (3, H) in the order i, f, o (Gers and
             Schmidhuber, 2000).
-        layer_norm: LN(W_ih x_t) ⊙ γ_ih + b_ih, LN(W_hh h_{t-1}) ⊙ γ_hh + b_hh, each
-            over all 4 H rows, and h_t = o_t ⊙ tanh(LN(c_t) ⊙ γ_c + β_c) (Ba, Kiros and
-            Hinton, 2016, eq. 29-31; their shifts β of the first two are b_ih, b_hh).
+        layer_norm: LN(W_ih x_t) ⊙ γ_ih + LN(W_hh h_{t-1}) ⊙ γ_hh + b, each LN over all
+            4 H rows, and h_t = o_t ⊙ tanh(LN(c_t) ⊙ γ_c + β_c) (Ba, Kiros and Hinton,
+            2016, eq. 29-31; their shifts β of the first two and b add up to b).
         projection: P < H: h_t = W_hr (o_t ⊙ tanh(c_t)) (Sak, Senior and Beaufays,
             2014), torch's ``proj_size``; 0 for none.
         input_init: initialiser of W_ih, see ``Cell``.
@@ -53,8 +55,9 @@ class LSTM(Cell):
         dtype: their type.
 
     Shapes: weight_ih (4H, I), weight_hh (4H, H or P), bias_ih (4H,), bias_hh (4H,),
-    weight_hr (P, H), weight_peephole (3, H), norm_ih (4H,), norm_hh (4H,), norm_c (H,),
-    norm_c_bias (H,).
+    weight_hr (P, H), weight_peephole (3, H). With layer norm, in the place of the two
+    biases: norm_ih (4, H), norm_hh (4, H), norm_bias (4, H), norm_c (H,), norm_c_bias
+    (H,).
 
     Raises:
         InvalidType: a size is no int, or an option has the wrong type.
@@ -69,6 +72,7 @@ class LSTM(Cell):
 
     name = "lstm"
     equation = "c_t = f_t ⊙ c_{t-1} + i_t ⊙ g_t,  h_t = o_t ⊙ tanh(c_t)"
+    source = "Hochreiter and Schmidhuber, 1997; Gers et al., 2000"
     gates = 4
     gate_names = ("input", "forget", "candidate", "output")
     State = LSTMState
@@ -99,6 +103,14 @@ class LSTM(Cell):
                     f"forget_bias={forget_bias} needs a bias to start from; "
                     "use bias=True or leave forget_bias out"
                 )
+        extra: dict[str, PerUnit] = {}
+        if self.peephole:
+            extra["weight_peephole"] = PerUnit(3)
+        if self.layer_norm:
+            extra |= {"norm_ih": PerUnit(4, 1.0), "norm_hh": PerUnit(4, 1.0)}
+            extra |= {"norm_bias": PerUnit(4)} if bias else {}
+            extra |= {"norm_c": PerUnit(init=1.0), "norm_c_bias": PerUnit(init=0.0)}
+        self.parameters_per_unit = extra
         super().__init__(
             input_size,
             hidden_size,
@@ -119,64 +131,47 @@ class LSTM(Cell):
     def output_size(self) -> int:
         return self.projection or self.hidden_size
 
-    @property
-    def state_sizes(self) -> dict[str, int]:
-        return {"h": self.output_size, "c": self.hidden_size}
-
     def parameter_shapes(self) -> dict[str, tuple[int, ...]]:
         shapes = super().parameter_shapes()
+        if self.layer_norm:  # which would take a bias of the products away again
+            shapes = {k: s for k, s in shapes.items() if not k.startswith("bias_")}
         if self.projection:
             shapes["weight_hr"] = (self.projection, self.hidden_size)
-        if self.peephole:
-            shapes["weight_peephole"] = (3, self.hidden_size)
-        if self.layer_norm:
-            rows = 4 * self.hidden_size
-            shapes |= {
-                "norm_ih": (rows,),
-                "norm_hh": (rows,),
-                "norm_c": (self.hidden_size,),
-                "norm_c_bias": (self.hidden_size,),
-            }
         return shapes
 
     def apply_recipe(self) -> None:
         super().apply_recipe()
-        if self.forget_bias is not None:
+        if self.forget_bias is None:
+            return
+        if self.layer_norm:
+            self.get_parameter("norm_bias")[1] = self.forget_bias
+        else:
             init.forget_bias(self.get_parameter("bias_ih"), self.forget_bias)
             init.forget_bias(self.get_parameter("bias_hh"), 0.0)
-        if self.layer_norm:
-            for name in ("norm_ih", "norm_hh", "norm_c"):
-                self.get_parameter(name).fill_(1.0)
-            self.get_parameter("norm_c_bias").fill_(0.0)
-
-    def input_part(self, x: Tensor, weights: Weights) -> Tensor:
-        if not self.layer_norm:
-            return super().input_part(x, weights)
-        a_x = F.linear(x, weights["weight_ih"])
-        return _normalise(a_x, weights["norm_ih"], weights.get("bias_ih"))
-
-    def recurrent_part(self, h: Tensor, weights: Weights) -> Tensor:
-        if not self.layer_norm:
-            return super().recurrent_part(h, weights)
-        a_h = F.linear(h, weights["weight_hh"])
-        return _normalise(a_h, weights["norm_hh"], weights.get("bias_hh"))
 
     def pointwise(
-        self, a_x: Tensor, a_h: Tensor, state: Any, weights: Weights
+        self,
+        a_x: Sequence[Tensor],
+        a_h: Sequence[Tensor],
+        state: Any,
+        weights: Weights,
+        inner: Inner,
     ) -> tuple[LSTMState, Gates]:
-        i, f, g, o = (a_x + a_h).chunk(4, -1)
-        peephole = weights["weight_peephole"] if self.peephole else None
-        if peephole is not None:
-            i = i + peephole[0] * state.c
-            f = f + peephole[1] * state.c
+        if self.layer_norm:
+            a_x = _normalise(a_x, weights["norm_ih"], weights.get("norm_bias"))
+            a_h = _normalise(a_h, weights["norm_hh"], None)
+        i, f, g, o = (x + h for x, h in zip(a_x, a_h, strict=True))
+        if self.peephole:
+            i = i + weights["weight_peephole"][0] * state.c
+            f = f + weights["weight_peephole"][1] * state.c
         i, f, g = torch.sigmoid(i), torch.sigmoid(f), torch.tanh(g)
         c = f * state.c + i * g
-        if peephole is not None:
-            o = o + peephole[2] * c
+        if self.peephole:
+            o = o + weights["weight_peephole"][2] * c
         o = torch.sigmoid(o)
         seen = c
         if self.layer_norm:
-            seen = _normalise(c, weights["norm_c"], weights["norm_c_bias"])
+            seen = row_norm(c)[0] * weights["norm_c"] + weights["norm_c_bias"]
         h = o * torch.tanh(seen)
         return LSTMState(h, c), {"input": i, "forget": f, "candidate": g, "output": o}
 
@@ -189,8 +184,11 @@ class LSTM(Cell):
         return new, gates
 
 
-def _normalise(a: Tensor, gain: Tensor, bias: Tensor | None) -> Tensor:
-    return F.layer_norm(a, (a.size(-1),), gain, bias)
+def _normalise(
+    a: Sequence[Tensor], gain: Sequence[Tensor], shift: Sequence[Tensor] | None
+) -> list[Tensor]:
+    found = [y * gain[k] for k, y in enumerate(row_norm(*a))]
+    return found if shift is None else [y + shift[k] for k, y in enumerate(found)]
 
 
 def _projection(projection: int, hidden_size: int) -> int:

@@ -90,11 +90,13 @@ def recurrent_spectra(model: LanguageModel) -> dict[str, init.Spectrum]:
     """The spectrum of every square gate block of every W_hh."""
     spectra: dict[str, init.Spectrum] = {}
     for index, cell in enumerate(model.recurrent.cells):
-        weight = model.recurrent.weights(index)["weight_hh"].detach()
-        if weight.size(1) != cell.hidden_size:
-            continue  # a projected cell's blocks are not square
-        names = cell.gate_names if cell.gates > 1 else ("",)
-        for gate, block in zip(names, weight.chunk(cell.gates), strict=True):
+        weight = cell.prepare(model.recurrent.weights(index)).get("weight_hh")
+        if weight is None or weight.size(1) != cell.hidden_size:
+            continue  # no recurrent product, or not square as it is projected
+        count = cell.recurrent_gates
+        names = cell.gate_names[:count] or [f"gate {k}" for k in range(count)]
+        blocks = weight.detach().chunk(count)
+        for gate, block in zip(names if count > 1 else ("",), blocks, strict=True):
             name = f"weight_hh{model.recurrent.suffixes[index]} {gate}".strip()
             spectra[name] = init.spectrum(block)
     return spectra

@@ -62,7 +62,7 @@ def gradients(
             cell,
             x,
             _state(cell, inputs.h, inputs.c),
-            _weights(inputs, kind),
+            cell.prepare(_weights(inputs, kind)),
             initial=None
             if inputs.initial_h is None
             else _state(cell, inputs.initial_h, inputs.initial_c),
@@ -152,9 +152,8 @@ def _weights(inputs: Inputs, kind: Kind) -> dict[str, Tensor]:
     }
     if kind.cell == "lstm_layer_norm":
         assert extra is not None
-        found["norm_ih"] = extra[0:4].reshape(-1)
-        found["norm_hh"] = extra[4:8].reshape(-1)
-        found["bias_ih"] = extra[8:12].reshape(-1)
+        found["norm_ih"], found["norm_hh"] = extra[0:4], extra[4:8]
+        found["norm_bias"] = extra[8:12]
         found["norm_c"], found["norm_c_bias"] = extra[12], extra[13]
         extra = extra[NORM_VECTORS:] if extra.size(0) > NORM_VECTORS else None
     found["weight_peephole" if kind.has_c else "alpha"] = extra

@@ -28,6 +28,8 @@ def kind_of(cell: Cell) -> Kind | None:
     >>> kind_of(LSTM(3, 4)).cell, kind_of(GRU(3, 4, reset_after=False)).cell
     ('lstm', 'gru_reset_before')
     """
+    if cell.inner and type(cell) is not GRU:
+        return None
     # Exactly these classes: a subclass may have another equation.
     if type(cell) is LSTM:
         return Kind("lstm_layer_norm" if cell.layer_norm else "lstm")
@@ -48,9 +50,8 @@ def _extra_of(kind: Kind, weights: Mapping[str, Tensor]) -> Tensor | None:
     if kind.cell != "lstm_layer_norm":
         return extra
     size = weights["norm_c"].numel()
-    if "bias_ih" in weights:
-        bias = weights["bias_ih"] + weights["bias_hh"]
-    else:
+    bias = weights.get("norm_bias")
+    if bias is None:
         bias = torch.zeros_like(weights["norm_ih"])
     names = ("norm_ih", "norm_hh", "", "norm_c", "norm_c_bias")
     parts = [(weights[n] if n else bias).view(-1, size) for n in names]
@@ -66,6 +67,11 @@ def inputs_of(
     kind: Kind, x: Tensor, state: Sequence[Tensor], weights: Mapping[str, Tensor]
 ) -> Inputs:
     """A layer's input, state (h, or h and c) and parameters."""
+    if kind.cell == "gru_reset_before":
+        weights = dict(weights)
+        for part in ("weight", "bias") if "bias_hh" in weights else ("weight",):
+            both = [weights[f"{part}_hh"], weights[f"{part}_mh"]]
+            weights[f"{part}_hh"] = torch.cat(both)
     norm = kind.cell == "lstm_layer_norm"  # adds the biases itself
     return Inputs(
         x,
@@ -152,7 +158,8 @@ def _inputs(one: Pass) -> Inputs:
     perturbation = options["perturbation"]
     hold = noise.hold or {}
     # Parameters may have been replaced since; the core would read past their end.
-    for name, shape in one.cell.parameter_shapes().items():
+    shapes = one.cell.parameter_shapes() if type(one.cell) is not GRU else {}
+    for name, shape in shapes.items():
         if weights[name].shape != shape:
             raise InvalidShape(
                 f"{name} of {one.cell!r} must have shape {tuple(shape)}, "

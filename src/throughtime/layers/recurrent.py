@@ -363,15 +363,14 @@ class Recurrent(nn.Module):
             own["initial"] = self._initial(index, x.size(1))
             if reverse:
                 own["reset"] = reverse_reset(options.reset, options.lengths)
-        cell, weights = self.cells[index], self.weights(index)
-        weights["weight_hh"] = drops.drop_weight(
-            weights["weight_hh"], self.weight_drop, self.training
-        )
+        cell, weights, drop = self.cells[index], self.weights(index), self.weight_drop
+        for name in {"weight_hh", "weight_mh"} & weights.keys():
+            weights[name] = drops.drop_weight(weights[name], drop, self.training)
         own["noise"] = Noise(
             drops.recurrent_mask(cell, x, self.recurrent_dropout, self.training),
             drops.zoneout(cell, x, self.zoneout, self.training),
         )
-        return Pass(cell, x, state, weights, own)
+        return Pass(cell, x, state, cell.prepare(weights), own)
 
     def stream(self, batch_size: int = 1, state: Any = None) -> Stream:
         """The layer one step at a time, see ``Stream``.

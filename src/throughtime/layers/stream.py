@@ -161,7 +161,8 @@ class _Bfloat16Stream(CoreStream):
 
 def _part(layer: "Recurrent", index: int, start: Any) -> CoreStream | _LoopStream:
     """One layer of the stack, by the core if it can."""
-    cell, weights = layer.cells[index], layer.weights(index)
+    cell = layer.cells[index]
+    weights = dict(cell.prepare(layer.weights(index)))
     rates = {f: r for f, r in layer.zoneout.items() if r > 0 and f in cell.state_sizes}
     start = [field.detach() for field in start]
     x = start[0].new_empty(1, len(start[0]), cell.input_size)
