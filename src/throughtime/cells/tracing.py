@@ -250,6 +250,7 @@ def _explained(cell: "Cell", error: Exception) -> tuple[str, tuple[str, int] | N
 
 
 def fault(cell: "Cell", rule: str, line: tuple[str, int] | None = None) -> InvalidCell:
+    """The error for a broken rule, with the line if it is known."""
     name = getattr(cell, "name", type(cell).__name__)
     line = line or _line_of_return(getattr(type(cell), "function", cell.pointwise))
     where = ""
