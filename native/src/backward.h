@@ -10,17 +10,16 @@ namespace TT_ISA {
 template <class T>
 class BackwardRun : BackwardState<T> {
   using State = BackwardState<T>;
-  using State::arrive, State::at, State::carry, State::carry_c, State::cell;
+  using State::arrive, State::at, State::carry, State::carry_c, State::cell, State::coupled;
   using State::field_size, State::hold, State::leave, State::outputs, State::p;
-  using State::pass, State::plan, State::projected, State::resets_before;
-  using State::second_features, State::units, State::w_hh, State::width, State::zoneout;
+  using State::parts_of, State::pass, State::plan, State::projected, State::units;
+  using State::w_hh, State::width, State::zoneout;
   using typename State::Group;
   using typename State::Own;
   using typename State::Place;
 
  public:
-  BackwardRun(const tt_problem& problem, const CellRules<T>& cell, int threads)
-      : State(problem, cell, threads) {
+  BackwardRun(const tt_problem& problem, int threads) : State(problem, threads) {
     group.resize(size_t(plan.by_rows ? plan.team : 1));
     own.resize(size_t(plan.team));
     for (size_t i = 0; i < group.size(); ++i) {
@@ -29,7 +28,7 @@ class BackwardRun : BackwardState<T> {
       g.chunks = chunks_of(*g.order, 128);
       g.most_rows = g.order->size();
       for (const Chunk& c : g.chunks) g.most_rows = std::max(g.most_rows, c.rows);
-      g.weights.emplace(p, cell, *g.order, plan.company(), g.most_rows);
+      g.weights.emplace(p, *g.order, plan.company(), g.most_rows);
     }
     for (int i = 0; i < plan.team; ++i) {
       own[size_t(i)].thread = i;
@@ -43,57 +42,81 @@ class BackwardRun : BackwardState<T> {
     request(count);
     arena.reserve(count.bytes);
     request(arena);
+    for (int k = 0; k < cell.constants_count; ++k)
+      std::fill_n(constants + k * lanes<T>, lanes<T>, T(cell.constants[k]));
     return together(plan.team, [&](int thread) { work(own[size_t(thread)]); });
   }
 
  private:
   std::vector<Group> group;
   std::vector<Own> own;
-  T* w_second = nullptr;  // panels of the second product
+  T *w_hr = nullptr, *w_mh[TT_PRODUCTS] = {};  // panels of the other products
+  T *extra = nullptr, *constants = nullptr;
 
   template <class Memory>
   void request(Memory& memory) {
     w_hh = memory.template take<T>(cell.h_gates * p.H * outputs.columns);
-    w_second = memory.template take<T>(second_features() * units.columns);
+    if (projected()) w_hr = memory.template take<T>(p.P * units.columns);
+    for (int k = 0; k < cell.products; ++k)
+      w_mh[k] = memory.template take<T>(cell.gates[k] * p.H * units.columns);
+    extra = memory.template take<T>(cell.extras * units.columns);
+    constants = memory.template take<T>(cell.constants_count * lanes<T>);
     for (Group& g : group) {
       const int64_t size = g.order->size();
       for (T*& part : g.dz) part = memory.template take<T>(g.most_rows * width());
       g.dh = memory.template take<T>(projected() ? g.most_rows * p.P : 0);
-      g.mid = memory.template take<T>(cell.second != Second::none ? g.most_rows * p.H : 0);
+      g.out = memory.template take<T>(projected() ? g.most_rows * p.H : 0);
+      g.mid = memory.template take<T>(g.most_rows * cell.products * p.H);
       g.direct = memory.template take<T>(size * p.P);
-      g.dc = memory.template take<T>(size * p.H);
-      g.held_c = memory.template take<T>(size * p.H);
-      g.masked = memory.template take<T>(p.mask && resets_before() ? size * p.P : 0);
-      for (RowSums<T>*& parts : g.parts)
-        parts = memory.template take<RowSums<T>>(cell.norm ? plan.company() * size : 0);
+      g.dc = memory.template take<T>(size * field_size(1));
+      g.held_c = memory.template take<T>(size * field_size(1));
+      g.parts = memory.template take<Part>(plan.company() * cell.norms * size);
       g.weights->take_shared(memory);
     }
     for (Own& o : own) {
       const int64_t size = o.group->order->size();
+      const Share share = plan.share(units, o.thread);
+      const int64_t columns = (share.end - share.begin) * lanes<T>;
       o.dh = memory.template take<T>(size * kPanelVectors * lanes<T>);
       o.extra = memory.template take<T>(cell.extras * p.H);
-      for (const T*** list : {&o.a, &o.h_in, &o.h_old, &o.c_old, &o.saved, &o.mask})
+      o.spills = memory.template take<T>(size * cell.backward.spills * columns);
+      o.registers = memory.template take<T>(cell.backward.registers * kStrip * lanes<T>);
+      o.sums = memory.template take<T>(size * (2 * lanes<T> + 1));
+      for (const T*** list : {&o.a, &o.h_old, &o.c_old, &o.mask})
         *list = memory.template take<const T*>(size);
-      for (T*** list : {&o.dc, &o.dz, &o.mid}) *list = memory.template take<T*>(size);
-      o.sums = memory.template take<RowSums<T>>(cell.norm ? size : 0);
+      for (T*** list : {&o.h_new, &o.c_new, &o.saved, &o.dc, &o.dz, &o.mid, &o.out})
+        *list = memory.template take<T*>(size);
+      o.norms = memory.template take<RowNorm<T>>(cell.norms * size);
       o.weights = o.group->weights->take_own(memory, [&](int64_t vectors) {
         return plan.by_rows ? Share{0, vectors} : share_of(vectors, o.thread, plan.team);
       });
     }
   }
 
-  void work(Own& o) {
-    plan.packs(outputs, o.thread, [&](const UnitBlock& b) {
+  void pack_all(int thread) {
+    plan.packs(outputs, thread, [&](const UnitBlock& b) {
       T* to = w_hh + cell.h_gates * p.H * b.before;
       for (int g = 0; g < cell.h_gates; ++g, to += p.H * b.vectors * lanes<T>)
         pack(b, at(p.weight_hh, cell.h_order[g] * p.H, p.P), p.P, p.H, to);
     });
-    plan.packs(units, o.thread, [&](const UnitBlock& b) {
-      T* to = w_second + second_features() * b.before;
-      if (projected()) pack(b, static_cast<const T*>(p.weight_hr), p.H, p.P, to);
-      if (resets_before())
-        pack(b, at(p.weight_hh, cell.x_order[0] * p.H, p.H), p.H, p.H, to);
+    plan.packs(units, thread, [&](const UnitBlock& b) {
+      if (projected())
+        pack(b, static_cast<const T*>(p.weight_hr), p.H, p.P, w_hr + p.P * b.before);
+      for (int k = 0, gate = 0; k < cell.products; gate += cell.gates[k++]) {
+        T* to = w_mh[k] + cell.gates[k] * p.H * b.before;
+        for (int g = 0; g < cell.gates[k]; ++g, to += p.H * b.vectors * lanes<T>)
+          pack(b, at(p.weight_mh, (gate + cell.order[k][g]) * p.H, p.H), p.H, p.H, to);
+      }
+      for (int k = 0; k < cell.extras; ++k) {
+        T* to = extra + k * units.columns + b.before;
+        std::fill_n(to, b.vectors * lanes<T>, T(0));
+        std::copy_n(at(p.extra, k, p.H) + b.unit, b.units, to);
+      }
     });
+  }
+
+  void work(Own& o) {
+    pack_all(o.thread);
     std::fill_n(o.extra, cell.extras * p.H, T(0));
     Group& g = *o.group;
     const int place = plan.place(o.thread);
@@ -108,13 +131,18 @@ class BackwardRun : BackwardState<T> {
       for (int64_t s = chunk.end; s-- > chunk.begin;) {
         const int64_t rows = g.order->batch[size_t(s)];
         row -= rows;
-        const Place here{s, rows, g.dz[turn] + row * width(), g.dh + row * p.P,
-                         g.mid + row * p.H};
+        const Place here{s,
+                         rows,
+                         g.dz[turn] + row * width(),
+                         g.dh + row * p.P,
+                         g.mid + row * cell.products * p.H,
+                         g.out + row * p.H};
         step(o, here, next);
         next = here.dz;
-        meet(plan.company());
+        if (coupled()) meet(plan.company());
       }
-      g.weights->add(o.weights, chunk, {g.dz[turn], g.dh, g.mid}, place,
+      if (!coupled()) meet(plan.company());
+      g.weights->add(o.weights, chunk, {g.dz[turn], g.dh, g.mid, g.out}, place,
                      i + 1 == g.chunks.size());
     }
     end(o, next);
@@ -141,44 +169,42 @@ class BackwardRun : BackwardState<T> {
   // What reaches a sequence's last state from outside waits there for the loop.
   void begin(const Own& o) const {
     const Group& g = *o.group;
-    for (int field = 0; field <= int(cell.has_c); ++field)
-      plan.runs(field ? units : outputs, o.thread, 0, [&](const UnitBlock& b) {
-        const int64_t size = field_size(field);
-        for (int64_t j = 0; j < g.order->size(); ++j) {
-          T* to = (field ? g.dc : g.direct) + j * size + b.unit;
-          const void* from = p.grad_final[field];
-          if (from)
-            std::copy_n(at(from, g.order->sequence[size_t(j)], size) + b.unit, b.units, to);
-          else
-            std::fill_n(to, b.units, T(0));
-        }
+    for (int grid = 0; grid < (cell.fields ? 2 : 1); ++grid)
+      plan.runs(grid ? units : outputs, o.thread, 0, [&](const UnitBlock& b) {
+        const int64_t size = field_size(grid);
+        const void* from = p.grad_final[grid];
+        for (int64_t j = 0; j < g.order->size(); ++j)
+          parts_of(grid, b, [&](int64_t unit, int) {
+            T* to = (grid ? g.dc : g.direct) + j * size + unit;
+            if (from)
+              std::copy_n(at(from, g.order->sequence[size_t(j)], size) + unit, b.units, to);
+            else
+              std::fill_n(to, b.units, T(0));
+          });
       });
   }
 
   void point(Own& o, const Place& here) const {
     const Order& order = *o.group->order;
     for (int64_t j = 0; j < here.rows; ++j) {
-      const int64_t b = order.sequence[size_t(j)];
-      const int64_t grid = order.row(here.s, j);
+      const int64_t row = order.row(here.s, j);
       o.h_old[j] = old_state<T>(p, order, 0, here.s, j);
-      if (cell.has_c) o.c_old[j] = old_state<T>(p, order, 1, here.s, j);
-      o.h_in[j] = o.h_old[j];
-      if (p.mask) {
-        o.mask[j] = at(p.mask, b, p.P);
-        if (resets_before()) o.h_in[j] = o.group->masked + j * p.P;
+      if (cell.fields) {
+        o.c_old[j] = old_state<T>(p, order, 1, here.s, j);
+        o.c_new[j] = at(p.states[1], row, field_size(1));
       }
-      o.saved[j] =
-          p.saved ? at(p.saved, grid, cell.slots * p.H) : at(p.states[0], grid, p.P);
-      o.dc[j] = o.group->dc + j * p.H;
+      o.h_new[j] = at(p.states[0], row, p.P);
+      if (p.mask) o.mask[j] = at(p.mask, order.sequence[size_t(j)], p.P);
+      if (p.saved) o.saved[j] = at(p.saved, row, cell.slots * p.H);
+      o.dc[j] = o.group->dc + j * field_size(1);
       o.dz[j] = here.dz + j * width();
-      o.mid[j] = here.mid + j * p.H;
+      o.mid[j] = here.mid + j * cell.products * p.H;
+      o.out[j] = here.out + j * p.H;
     }
   }
 
   void step(Own& o, const Place& here, const T* next) const {
     point(o, here);
-    for (int phase = 0; cell.norm && phase < 2; ++phase)
-      std::fill_n(own_parts(o, phase), here.rows, RowSums<T>{});
     plan.runs(outputs, o.thread, here.s, [&](const UnitBlock& b) {
       carry(o, b, here.s, next);
       arrive(o, 0, b, here);
@@ -187,98 +213,98 @@ class BackwardRun : BackwardState<T> {
         for (int64_t j = 0; j < here.rows; ++j)
           std::copy_n(o.dh + j * b.vectors * lanes<T>, b.units, here.dh + j * p.P + b.unit);
       else
-        enter(o, b, here);
+        phase(o, 0, b, here);
     });
     if (projected()) {
       meet(plan.company());
       plan.runs(units, o.thread, here.s, [&](const UnitBlock& b) {
-        back(o, b, here.rows, here.dh, p.P);
-        enter(o, b, here);
+        back(o, b, here.rows, here.dh, p.P, p.P, w_hr);
+        phase(o, 0, b, here);
       });
     }
-    if (resets_before()) {
-      meet(plan.company());
-      plan.runs(units, o.thread, here.s, [&](const UnitBlock& b) {
-        back(o, b, here.rows, here.dz, width());
-        cell.backward[1](block(o, b, here, 1));
-        pass(o, b, here, true);
-      });
-    }
-    for (int phase = 1; cell.norm && phase < 3; ++phase) {
-      sum_up(o, phase - 1, here.rows);
-      plan.runs(units, o.thread, here.s, [&](const UnitBlock& b) {
-        cell.backward[phase](block(o, b, here, phase));
-        if (phase == 1) leave(o, b, here);
-      });
+    for (int i = 1; i < cell.backward.count; ++i) {
+      sum_up(o, cell.backward.phases[i - 1], here);
+      plan.runs(units, o.thread, here.s, [&](const UnitBlock& b) { phase(o, i, b, here); });
     }
   }
 
-  // Back through the second product, into o.dh.
-  void back(Own& o, const UnitBlock& b, int64_t rows, const T* from,
-            int64_t distance) const {
-    const int64_t K = second_features();
-    for (int64_t j = 0; j < rows; ++j) o.a[j] = from + j * distance;
-    panel_product<T>(o.a, rows, 1, K, nullptr, w_second + K * b.before, b.vectors, o.dh,
-                     b.vectors * lanes<T>);
-  }
-
-  // The cell's first function, once the gradients of h and c are there.
-  void enter(Own& o, const UnitBlock& b, const Place& here) const {
-    if (cell.has_c) {
+  // One phase of the cell, for a block.
+  void phase(Own& o, int number, const UnitBlock& b, const Place& here) const {
+    const tt_phase& phase = cell.backward.phases[number];
+    if (number == 0 && cell.fields) {
       carry_c(o, b, here.s);
       arrive(o, 1, b, here);
       if (zoneout(1)) hold(o, 1, b, here);
     }
-    if (p.mask && resets_before())
+    if (phase.product >= 0) {
+      const int k = phase.product;
+      back(o, b, here.rows, here.dz + cell.slot[k] * p.H, width(), cell.gates[k] * p.H,
+           w_mh[k]);
+      if (p.mask)
+        for (int64_t j = 0; j < here.rows; ++j)
+          for (int u = 0; u < b.units; ++u)
+            o.dh[j * b.vectors * lanes<T> + u] *= o.mask[j][b.unit + u];
+    }
+    Machine<T>(scene(o, b, here))
+        .run(cell.backward.ops + phase.begin, phase.end - phase.begin);
+    if (number + 1 < cell.backward.count) return;
+    if (p.mask)  // what entered the products
       for (int64_t j = 0; j < here.rows; ++j)
-        for (int64_t u = b.unit; u < b.unit + b.units; ++u)
-          o.group->masked[j * p.P + u] = o.h_old[j][u] * o.mask[j][u];
-    cell.backward[0](block(o, b, here, 0));
-    if (!projected()) pass(o, b, here, false);
-    if (!cell.norm) leave(o, b, here);
+        for (int k = 0; k < cell.products; ++k)
+          for (int64_t u = b.unit; u < b.unit + b.units; ++u)
+            o.mid[j][k * p.H + u] *= o.mask[j][u];
+    pass(o, b, here);
+    leave(o, b, here);
   }
 
-  RowSums<T>* own_parts(const Own& o, int phase) const {
-    return o.group->parts[phase] + plan.place(o.thread) * o.group->order->size();
+  // Back through a product with K gradients per row, into o.dh.
+  void back(Own& o, const UnitBlock& b, int64_t rows, const T* from, int64_t distance,
+            int64_t K, const T* panels) const {
+    for (int64_t j = 0; j < rows; ++j) o.a[j] = from + j * distance;
+    panel_product<T>(o.a, rows, 1, K, nullptr, panels + K * b.before, b.vectors, o.dh,
+                     b.vectors * lanes<T>);
   }
 
-  // What all threads found in a phase, by row.
-  void sum_up(Own& o, int phase, int64_t rows) const {
+  // Between two phases: threads meet, and know the sums over rows then.
+  void sum_up(Own& o, const tt_phase& phase, const Place& here) const {
+    const int64_t size = o.group->order->size(), stride = plan.company() * size;
+    for (int i = phase.norms_begin; i < phase.norms_end; ++i) {
+      const tt_norm& norm = cell.backward.norms[i];
+      sum_rows<T>(
+          norm, here.rows,
+          [&](auto each) {
+            plan.runs(units, o.thread, 0,
+                      [&](const UnitBlock& b) { each(scene(o, b, here)); });
+          },
+          o.sums, o.group->parts + norm.number * stride + plan.place(o.thread) * size);
+    }
     meet(plan.company());
-    for (int64_t r = 0; r < rows; ++r) {
-      RowSums<T> sum{};
-      for (int i = 0; i < plan.company(); ++i) {
-        const RowSums<T>& part = o.group->parts[phase][i * o.group->order->size() + r];
-        for (int k = 0; k < 2; ++k)
-          sum.x[k] += part.x[k], sum.h[k] += part.h[k], sum.c[k] += part.c[k];
-      }
-      o.sums[r] = sum;
+    for (int i = phase.norms_begin; i < phase.norms_end; ++i) {
+      const tt_norm& norm = cell.backward.norms[i];
+      put_together(norm, o.group->parts + norm.number * stride, size, here.rows,
+                   plan.company(), o.norms + norm.number * size);
     }
   }
 
-  BackwardBlock<T> block(const Own& o, const UnitBlock& b, const Place& here,
-                         int phase) const {
-    return {here.rows,
-            b.unit,
-            p.H,
-            b.units,
-            o.h_in,
-            o.h_old,
-            o.c_old,
-            o.saved,
-            o.dh,
-            b.vectors * lanes<T>,
-            o.dc,
-            o.dz,
-            cell.second == Second::none ? nullptr : o.mid,
-            p.mask ? o.mask : nullptr,
-            static_cast<const T*>(p.extra),
-            cell.extras ? o.extra : nullptr,
-            T(p.leak),
-            T(p.alpha),
-            p.H,
-            o.sums,
-            cell.norm && phase < 2 ? own_parts(o, phase) : nullptr};
+  Scene<T> scene(const Own& o, const UnitBlock& b, const Place& here) const {
+    const int64_t gate = b.vectors * lanes<T>, size = o.group->order->size();
+    const int64_t first = plan.share(units, o.thread).begin * lanes<T>;
+    T* spills = o.spills + size * cell.backward.spills * (b.before - first);
+    return {
+        here.rows,
+        b.unit,
+        p.H,
+        b.units,
+        b.vectors,
+        {o.registers, nullptr, nullptr, nullptr, extra + b.before, constants, spills, o.dh},
+        {kStrip * lanes<T>, 0, 0, 0, units.columns, lanes<T>, size * gate, 0},
+        {lanes<T>, 0, 0, 0, 0, 0, gate, gate},
+        {const_cast<T* const*>(o.h_old), const_cast<T* const*>(o.c_old), o.h_new, o.c_new,
+         o.saved, o.mid, o.out, o.dz, o.dc},
+        o.extra,
+        o.norms,
+        size,
+        cell.kept * p.H};
   }
 
   // Before the first step: the gradient of the given state.
@@ -291,13 +317,15 @@ class BackwardRun : BackwardState<T> {
         std::copy_n(o.dh + j * b.vectors * lanes<T>, b.units,
                     at(p.grad_state[0], order.sequence[size_t(j)], p.P) + b.unit);
     });
-    if (!cell.has_c) return;
+    if (!cell.fields) return;
     plan.runs(units, o.thread, 0, [&](const UnitBlock& b) {
       carry_c(o, b, -1);
       if (!p.grad_state[1]) return;
       for (int64_t j = 0; j < order.size(); ++j)
-        std::copy_n(o.group->dc + j * p.H + b.unit, b.units,
-                    at(p.grad_state[1], order.sequence[size_t(j)], p.H) + b.unit);
+        parts_of(1, b, [&](int64_t unit, int) {
+          std::copy_n(o.group->dc + j * field_size(1) + unit, b.units,
+                      at(p.grad_state[1], order.sequence[size_t(j)], field_size(1)) + unit);
+        });
     });
   }
 

@@ -13,9 +13,7 @@ namespace {
 // Threads that pay off for a problem alone.
 template <class T>
 int team_of(const tt_problem& p) {
-  CellRules<T> rules{};
-  if (!rules_of<T>(p, rules)) return 1;
-  return threads_for<T>(p, rules.h_gates);
+  return threads_for<T>(p, p.program->h_gates);
 }
 
 // Whether one of two threads for each of two such problems beats both for one after the
@@ -30,11 +28,9 @@ bool side_by_side(const tt_problem& p) {
 template <class T, template <class> class Loops>
 int run(const tt_problem& p) {
   thread_local Arena arena;
-  CellRules<T> rules{};
-  if (!rules_of<T>(p, rules)) return 1;
   try {
     const int team = available(team_of<T>(p));
-    if (!Loops<T>(p, rules, team).run(arena)) Loops<T>(p, rules, 1).run(arena);
+    if (!Loops<T>(p, team).run(arena)) Loops<T>(p, 1).run(arena);
   } catch (const std::bad_alloc&) {
     return 2;
   }

@@ -73,6 +73,8 @@ int tt_abi(void) { return TT_ABI; }
 
 int tt_problem_size(void) { return int(sizeof(tt_problem)); }
 
+int tt_program_size(void) { return int(sizeof(tt_program)); }
+
 int tt_output_problem_size(void) { return int(sizeof(tt_output_problem)); }
 
 const char* tt_instruction_sets(void) {
@@ -85,14 +87,6 @@ const char* tt_instruction_sets(void) {
       end += std::strlen(v->name);
     }
   return names;
-}
-
-int tt_slots(int cell, int64_t H) {
-  if (cell == TT_ELMAN) return 1;
-  if (cell == TT_GRU_RESET_BEFORE) return 3;
-  // a_x, a_h and c normalised, and four numbers of the row.
-  if (cell == TT_LSTM_LAYER_NORM) return 9 + int((4 + H - 1) / H);
-  return 4;
 }
 
 int tt_forward(const tt_problem* problem, const char* instruction_set) {

@@ -4,10 +4,7 @@
 #pragma once
 
 #include "half.h"
-#include "plan.h"
-#include "row_norms.h"
-#include "rules.h"
-#include "team.h"
+#include "row_sums.h"
 
 namespace TT_ISA {
 
@@ -15,18 +12,18 @@ namespace TT_ISA {
 template <class T>
 struct Rows {
   const T **x, **a, **h_old, **c_old;
-  T **h, **c, **mid, **saved;
+  T **h, **c, **mid, **out, **saved;
 };
 
 // T: of the numbers; W: of the weights in the panels.
 template <class T, class W>
 class ForwardRun {
  public:
-  ForwardRun(const tt_problem& problem, const CellRules<T>& cell, int threads)
+  ForwardRun(const tt_problem& problem, int threads)
       : p(problem),
-        cell(cell),
+        cell(*problem.program),
         plan(problem, cell.h_gates, threads),
-        units(problem.H, cell.together, threads),
+        units(problem.H, together(cell), threads),
         outputs(problem.P, 1, threads) {}
 
   // False, with nothing done, where the threads are not to be had.
@@ -55,7 +52,10 @@ class ForwardRun {
 
   // All steps of the problem as it is now; without `pack` with the weights packed before.
   bool go(bool pack) {
-    return together(plan.team, [&](int thread) { work(own[size_t(thread)], pack); });
+    for (int k = 0; pack && k < cell.constants_count; ++k)
+      std::fill_n(constants + k * lanes<T>, lanes<T>, T(cell.constants[k]));
+    return ::TT_ISA::together(plan.team,
+                              [&](int thread) { work(own[size_t(thread)], pack); });
   }
 
  private:
@@ -64,19 +64,28 @@ class ForwardRun {
     const Order* order;
     std::vector<Chunk> chunks;
     int64_t most_rows;
-    T *ax, *ah, *mid;
+    T *ax, *ah, *am, *mid, *out, *spills, *registers, *sums;
     Rows<T> rows;
-    ForwardNorms<T> norms;
+    Part* parts;        // [number][thread][row], shared
+    RowNorm<T>* norms;  // [number][row]
   };
 
   const tt_problem& p;
-  const CellRules<T>& cell;
+  const tt_program& cell;
   Plan<T> plan;
-  Blocks<T> units, outputs;  // of c, and of h where it is projected
+  Blocks<T> units, outputs;  // of the state, and of h where it is projected
   std::vector<Own> own;      // by thread
-  W *w_ih = nullptr, *w_hh = nullptr, *w_second = nullptr;  // panels of all blocks
+  W *w_ih = nullptr, *w_hh = nullptr, *w_hr = nullptr;  // panels of all blocks
+  W* w_mh[TT_PRODUCTS] = {};
+  T *extra = nullptr, *constants = nullptr;
   T* masked[4] = {};  // h of even and of odd steps, state and initial, times the mask
 
+  // Gates that a block of units counts as.
+  static int together(const tt_program& cell) {
+    int most = std::max(cell.x_gates, cell.h_gates);
+    for (int k = 0; k < cell.products; ++k) most = std::max(most, cell.gates[k]);
+    return most;
+  }
   static const T* at(const void* base, int64_t row, int64_t width) {
     return static_cast<const T*>(base) + row * width;
   }
@@ -84,13 +93,12 @@ class ForwardRun {
     return static_cast<T*>(base) + row * width;
   }
 
-  bool projected() const { return cell.second == Second::projection; }
-  const Blocks<T>& second_blocks() const { return projected() ? outputs : units; }
-  int64_t field_size(int field) const { return field ? p.H : p.P; }
-  // Of the second product's input, and what a reset before the product keeps beside it.
-  int64_t mid_width() const {
-    return cell.second == Second::none ? 0 : projected() ? p.H : 2 * p.H;
-  }
+  bool projected() const { return p.weight_hr != nullptr; }
+  bool phased() const { return cell.forward.count > 1; }
+  // Whether a unit reads others of the step before: if not, threads need not meet.
+  bool coupled() const { return cell.h_gates || phased() || projected(); }
+  int64_t field_size(int field) const { return field ? cell.fields * p.H : p.P; }
+  int grids() const { return cell.fields ? 2 : 1; }
   // Of `units` that a thread runs, and that come before them.
   int64_t own_columns(const Own& o) const {
     const Share share = plan.share(units, o.thread);
@@ -102,59 +110,41 @@ class ForwardRun {
 
   template <class Memory>
   void request(Memory& memory) {
-    const int64_t block = std::max(kPanelVectors, 2 * cell.x_gates) * lanes<T>;
     w_ih = memory.template take<W>((p.I + 1) * cell.x_gates * units.columns);
     w_hh = memory.template take<W>((p.P + 1) * cell.h_gates * units.columns);
-    if (cell.second != Second::none)
-      w_second = memory.template take<W>((p.H + 1) * second_blocks().columns);
+    for (int k = 0; k < cell.products; ++k)
+      w_mh[k] = memory.template take<W>((p.H + 1) * cell.gates[k] * units.columns);
+    if (projected()) w_hr = memory.template take<W>((p.H + 1) * outputs.columns);
+    extra = memory.template take<T>(cell.extras * units.columns);
+    constants = memory.template take<T>(cell.constants_count * lanes<T>);
     if (p.mask)
       for (T*& part : masked) part = memory.template take<T>(p.B * p.P);
     for (Own& o : own) {
       const int64_t size = o.order->size(), columns = own_columns(o);
+      const int64_t block = std::max(kPanelVectors, together(cell)) * lanes<T>;
       o.ax = memory.template take<T>(o.most_rows * cell.x_gates * columns);
+      // Phases after the first find the products of all units.
       o.ah = memory.template take<T>(
-          size * std::max(block, cell.norm ? cell.h_gates * columns : 0));
+          size * std::max(block, phased() ? cell.h_gates * columns : 0));
+      o.am = memory.template take<T>(size * block);
+      o.spills = memory.template take<T>(size * cell.forward.spills * columns);
+      o.registers = memory.template take<T>(cell.forward.registers * kStrip * lanes<T>);
+      o.sums = memory.template take<T>(size * (2 * lanes<T> + 1));
       for (const T*** list : {&o.rows.x, &o.rows.a, &o.rows.h_old, &o.rows.c_old})
         *list = memory.template take<const T*>(o.most_rows);
-      for (T*** list : {&o.rows.h, &o.rows.c, &o.rows.mid, &o.rows.saved})
+      for (T*** list : {&o.rows.h, &o.rows.c, &o.rows.mid, &o.rows.out, &o.rows.saved})
         *list = memory.template take<T*>(o.most_rows);
       const bool shares = &o != &own[0] && !plan.by_rows;  // what its company has
-      o.mid = shares ? own[0].mid : memory.template take<T>(size * mid_width());
-      if (!cell.norm) continue;
-      ForwardNorms<T>& n = o.norms;
-      if (shares) {
-        n = own[0].norms;
-      } else {
-        n.x = memory.template take<Moments>(plan.company() * o.most_rows);
-        n.h = memory.template take<Moments>(plan.company() * size);
-        n.c = memory.template take<Moments>(plan.company() * size);
-      }
-      n.x_norm = memory.template take<RowNorm<T>>(o.most_rows);
-      n.h_norm = memory.template take<RowNorm<T>>(size);
-      n.c_norm = memory.template take<RowNorm<T>>(size);
+      o.mid = shares ? own[0].mid : memory.template take<T>(size * cell.products * p.H);
+      o.out = shares ? own[0].out : memory.template take<T>(projected() ? size * p.H : 0);
+      const int64_t norms = cell.norms * size;
+      o.parts = shares ? own[0].parts : memory.template take<Part>(plan.company() * norms);
+      o.norms = memory.template take<RowNorm<T>>(norms);
     }
   }
 
   void work(Own& o, bool fresh) {
-    if (fresh) {
-      const void* bias_ih = cell.norm ? nullptr : p.bias_ih;
-      const void* bias_hh = cell.norm ? nullptr : p.bias_hh;
-      plan.packs(units, o.thread, [&](const UnitBlock& b) {
-        pack(b, cell.x_gates, p.weight_ih, bias_ih, p.I, p.H,
-             w_ih + (p.I + 1) * cell.x_gates * b.before);
-        pack(b, cell.h_gates, p.weight_hh, bias_hh, p.P, p.H,
-             w_hh + (p.P + 1) * cell.h_gates * b.before);
-      });
-      if (cell.second != Second::none)
-        plan.packs(second_blocks(), o.thread, [&](const UnitBlock& b) {
-          W* to = w_second + (p.H + 1) * b.before;
-          if (projected())
-            pack(b, 1, p.weight_hr, nullptr, p.H, p.P, to);
-          else  // the gate after those of the first product
-            pack(b, 1, at(p.weight_hh, cell.h_gates * p.H, p.H),
-                 bias_hh ? at(bias_hh, cell.h_gates, p.H) : nullptr, p.H, p.H, to);
-        });
-    }
+    if (fresh) pack_all(o.thread);
     if (p.mask) {
       mask_rows(p.state[0], masked[2], o.thread);
       if (p.initial[0]) mask_rows(p.initial[0], masked[3], o.thread);
@@ -166,10 +156,33 @@ class ForwardRun {
       for (int64_t s = chunk.begin; s < chunk.end; ++s) {
         step(o, chunk, s, row);
         row += o.order->batch[size_t(s)];
-        meet(plan.company());
+        if (coupled()) meet(plan.company());
       }
     }
+    if (!coupled()) meet(plan.company());
     finish(o);
+  }
+
+  void pack_all(int thread) {
+    plan.packs(units, thread, [&](const UnitBlock& b) {
+      pack(b, cell.x_gates, p.weight_ih, p.bias_ih, p.I, p.H,
+           w_ih + (p.I + 1) * cell.x_gates * b.before);
+      pack(b, cell.h_gates, p.weight_hh, p.bias_hh, p.P, p.H,
+           w_hh + (p.P + 1) * cell.h_gates * b.before);
+      for (int k = 0, gate = 0; k < cell.products; gate += cell.gates[k++])
+        pack(b, cell.gates[k], at(p.weight_mh, gate * p.H, p.H),
+             p.bias_mh ? at(p.bias_mh, gate, p.H) : nullptr, p.H, p.H,
+             w_mh[k] + (p.H + 1) * cell.gates[k] * b.before);
+      for (int k = 0; k < cell.extras; ++k) {
+        T* to = extra + k * units.columns + b.before;
+        std::fill_n(to, b.vectors * lanes<T>, T(0));
+        std::copy_n(at(p.extra, k, p.H) + b.unit, b.units, to);
+      }
+    });
+    if (projected())
+      plan.packs(outputs, thread, [&](const UnitBlock& b) {
+        pack(b, 1, p.weight_hr, nullptr, p.H, p.P, w_hr + (p.H + 1) * b.before);
+      });
   }
 
   // Per block a panel for each four vectors: the bias, then the columns for every k.
@@ -209,6 +222,10 @@ class ForwardRun {
   T* ax_of(const Own& o, const Chunk& chunk, const UnitBlock& b) const {
     return o.ax + chunk.rows * cell.x_gates * (b.before - first_column(o));
   }
+  T* ah_of(const Own& o, const UnitBlock& b) const {
+    if (!phased()) return o.ah;
+    return o.ah + o.order->size() * cell.h_gates * (b.before - first_column(o));
+  }
 
   void project(Own& o, const Chunk& chunk) const {
     int64_t row = 0;
@@ -220,10 +237,6 @@ class ForwardRun {
       product(b, cell.x_gates, o.rows.x, chunk.rows, p.I,
               w_ih + (p.I + 1) * cell.x_gates * b.before, ax_of(o, chunk, b));
     });
-    if (!cell.norm) return;
-    product_moments(plan, units, o.thread, o.ax, chunk.rows, chunk.rows, cell.x_gates,
-                    o.norms.x + plan.place(o.thread) * o.most_rows);
-    put_together(o.norms.x, o.most_rows, chunk.rows, plan.company(), o.norms.x_norm);
   }
 
   void point(Own& o, int64_t s) const {
@@ -233,7 +246,7 @@ class ForwardRun {
       const int64_t b = order.sequence[size_t(j)];
       const int64_t grid = order.row(s, j);
       const bool reset = p.reset && p.reset[grid];
-      for (int field = 0; field <= int(cell.has_c); ++field) {
+      for (int field = 0; field < grids(); ++field) {
         const T*& old = field ? rows.c_old[j] : rows.h_old[j];
         const int64_t size = field_size(field);
         if (reset)
@@ -250,7 +263,8 @@ class ForwardRun {
                      : s == 0 ? masked[2]
                               : masked[(s - 1) & 1]) +
                     b * p.P;
-      rows.mid[j] = o.mid + j * mid_width();
+      rows.mid[j] = o.mid + j * cell.products * p.H;
+      rows.out[j] = o.out + j * p.H;
       if (p.saved) rows.saved[j] = at(p.saved, grid, cell.slots * p.H);
     }
   }
@@ -258,86 +272,104 @@ class ForwardRun {
   void step(Own& o, const Chunk& chunk, int64_t s, int64_t row) const {
     const int64_t rows = o.order->batch[size_t(s)];
     point(o, s);
-    if (cell.norm)
-      normed_step(o, chunk, s, row);
-    else
+    for (int i = 0; i < cell.forward.count; ++i) {
+      const tt_phase& phase = cell.forward.phases[i];
+      const bool last = i + 1 == cell.forward.count;
       plan.runs(units, o.thread, s, [&](const UnitBlock& b) {
-        product(b, cell.h_gates, o.rows.a, rows, p.P,
-                w_hh + (p.P + 1) * cell.h_gates * b.before, o.ah, s & 1);
-        cell.forward[0](block(o, chunk, b, rows, row, o.ah, cell.h_gates));
-        if (cell.has_c) disturb(o, 1, b, s);
-        if (cell.second == Second::none) settle(o, b, s);
+        if (i == 0 && cell.h_gates)
+          product(b, cell.h_gates, o.rows.a, rows, p.P,
+                  w_hh + (p.P + 1) * cell.h_gates * b.before, ah_of(o, b), s & 1);
+        if (phase.product >= 0) inner_product(o, phase.product, b, rows);
+        Machine<T>(scene(o, chunk, b, phase, rows, row))
+            .run(cell.forward.ops + phase.begin, phase.end - phase.begin);
+        mask_mid(o, b, rows, i);
+        if (!last) return;
+        disturb(o, 1, b, s);
+        if (!projected()) settle(o, b, s);
       });
-    if (cell.second == Second::none) return;
-    meet(plan.company());  // the second product needs every unit of its input
-    plan.runs(second_blocks(), o.thread, s, [&](const UnitBlock& b) {
-      const int64_t columns = b.vectors * lanes<T>;
-      product(b, 1, o.rows.mid, rows, p.H, w_second + (p.H + 1) * b.before, o.ah);
-      if (projected())
-        for (int64_t j = 0; j < rows; ++j)
-          std::copy_n(o.ah + j * columns, b.units, o.rows.h[j] + b.unit);
-      else
-        cell.forward[1](block(o, chunk, b, rows, row, o.ah, 1));
+      if (last) break;
+      sum_up(o, chunk, phase, rows, row);
+    }
+    if (!projected()) return;
+    meet(plan.company());  // the projection needs every unit of its input
+    plan.runs(outputs, o.thread, s, [&](const UnitBlock& b) {
+      product(b, 1, o.rows.out, rows, p.H, w_hr + (p.H + 1) * b.before, o.am);
+      for (int64_t j = 0; j < rows; ++j)
+        std::copy_n(o.am + j * b.vectors * lanes<T>, b.units, o.rows.h[j] + b.unit);
       settle(o, b, s);
     });
   }
 
-  void normed_step(Own& o, const Chunk& chunk, int64_t s, int64_t row) const {
-    const int64_t rows = o.order->batch[size_t(s)], size = o.order->size();
-    const ForwardNorms<T>& n = o.norms;
-    const auto scratch = [&](const UnitBlock& b) {
-      return o.ah + size * cell.h_gates * (b.before - first_column(o));
-    };
-    const auto phase = [&](int i) {
-      plan.runs(units, o.thread, s, [&](const UnitBlock& b) {
-        ForwardBlock<T> all = block(o, chunk, b, rows, row, scratch(b), cell.h_gates);
-        all.x_norm = n.x_norm + row;
-        all.h_norm = n.h_norm;
-        all.c_norm = n.c_norm;
-        cell.forward[i](all);
-        if (i == 0) return;
-        disturb(o, 1, b, s);
-        if (cell.second == Second::none) settle(o, b, s);
-      });
-    };
-    plan.runs(units, o.thread, s, [&](const UnitBlock& b) {
-      product(b, cell.h_gates, o.rows.a, rows, p.P,
-              w_hh + (p.P + 1) * cell.h_gates * b.before, scratch(b), s & 1);
-    });
-    const int64_t mine = plan.place(o.thread) * size;
-    product_moments(plan, units, o.thread, o.ah, rows, size, cell.h_gates, n.h + mine);
-    put_together(n.h, size, rows, plan.company(), n.h_norm);
-    phase(0);
-    state_moments<T>(plan, units, o.thread, o.rows.c, rows, n.c + mine);
-    put_together(n.c, size, rows, plan.company(), n.c_norm);
-    phase(1);
+  void inner_product(const Own& o, int k, const UnitBlock& b, int64_t rows) const {
+    for (int64_t j = 0; j < rows; ++j) o.rows.x[j] = o.rows.mid[j] + k * p.H;
+    product(b, cell.gates[k], o.rows.x, rows, p.H,
+            w_mh[k] + (p.H + 1) * cell.gates[k] * b.before, o.am);
   }
 
-  ForwardBlock<T> block(const Own& o, const Chunk& chunk, const UnitBlock& b, int64_t rows,
-                        int64_t row, T* ah, int gates) const {
-    const int64_t gate = b.vectors * lanes<T>;
-    return {rows,
-            b.unit,
-            p.H,
-            b.units,
-            ax_of(o, chunk, b) + row * cell.x_gates * gate,
-            ah,
-            cell.x_gates * gate,
-            gates * gate,
-            gate,
-            o.rows.a,
-            o.rows.h_old,
-            o.rows.c_old,
-            projected() ? o.rows.mid : o.rows.h,
-            o.rows.c,
-            o.rows.mid,
-            p.saved ? o.rows.saved : nullptr,
-            static_cast<const T*>(p.extra),
-            T(p.leak),
-            T(p.alpha),
-            nullptr,
-            nullptr,
-            nullptr};
+  // What this phase has left for a product, times the mask.
+  void mask_mid(const Own& o, const UnitBlock& b, int64_t rows, int i) const {
+    if (!p.mask || i + 1 >= cell.forward.count) return;
+    const tt_phase& phase = cell.forward.phases[i];
+    for (int k = 0; k < cell.products; ++k) {
+      const int16_t place = int16_t(TT_MID * 1024 + k);
+      bool here = false;
+      for (int32_t n = phase.begin; n < phase.end; ++n)
+        here |= cell.forward.ops[n].out == place;
+      for (int64_t j = 0; here && j < rows; ++j) {
+        const T* mask = at(p.mask, o.order->sequence[size_t(j)], p.P);
+        for (int64_t u = b.unit; u < b.unit + b.units; ++u)
+          o.rows.mid[j][k * p.H + u] *= mask[u];
+      }
+    }
+  }
+
+  // Between two phases: threads meet, and know the sums over rows then.
+  void sum_up(Own& o, const Chunk& chunk, const tt_phase& phase, int64_t rows,
+              int64_t row) const {
+    const int64_t size = o.order->size(), stride = plan.company() * size;
+    for (int i = phase.norms_begin; i < phase.norms_end; ++i) {
+      const tt_norm& norm = cell.forward.norms[i];
+      sum_rows<T>(
+          norm, rows,
+          [&](auto each) {
+            plan.runs(units, o.thread, 0, [&](const UnitBlock& b) {
+              each(scene(o, chunk, b, phase, rows, row));
+            });
+          },
+          o.sums, o.parts + norm.number * stride + plan.place(o.thread) * size);
+    }
+    meet(plan.company());
+    for (int i = phase.norms_begin; i < phase.norms_end; ++i) {
+      const tt_norm& norm = cell.forward.norms[i];
+      RowNorm<T>* norms = o.norms + norm.number * size;
+      put_together(norm, o.parts + norm.number * stride, size, rows, plan.company(), norms);
+      if (p.saved && plan.place(o.thread) == 0)
+        for (int64_t r = 0; r < rows; ++r)
+          o.rows.saved[r][cell.kept * p.H + norm.number] = norms[r].second;
+    }
+  }
+
+  Scene<T> scene(const Own& o, const Chunk& chunk, const UnitBlock& b,
+                 const tt_phase& phase, int64_t rows, int64_t row) const {
+    const int64_t gate = b.vectors * lanes<T>, size = o.order->size();
+    const int64_t m_gates = phase.product < 0 ? 1 : cell.gates[phase.product];
+    T* spills = o.spills + size * cell.forward.spills * (b.before - first_column(o));
+    return {
+        rows,
+        b.unit,
+        p.H,
+        b.units,
+        b.vectors,
+        {o.registers, ax_of(o, chunk, b) + row * cell.x_gates * gate, ah_of(o, b), o.am,
+         extra + b.before, constants, spills, nullptr},
+        {kStrip * lanes<T>, gate, gate, gate, units.columns, lanes<T>, size * gate, 0},
+        {lanes<T>, cell.x_gates * gate, cell.h_gates * gate, m_gates * gate, 0, 0, gate, 0},
+        {const_cast<T* const*>(o.rows.h_old), const_cast<T* const*>(o.rows.c_old), o.rows.h,
+         o.rows.c, o.rows.saved, o.rows.mid, o.rows.out, nullptr, nullptr},
+        nullptr,
+        o.norms,
+        size,
+        0};
   }
 
   // The new h is there: what is done to it, and its form for the next product.
@@ -353,20 +385,24 @@ class ForwardRun {
   }
 
   // Zoneout, then what is added from outside.
-  void disturb(const Own& o, int field, const UnitBlock& b, int64_t s) const {
-    const uint8_t* hold = p.hold[field];
-    const T share = T(p.share[field]);
-    const T* added = static_cast<const T*>(p.added[field]);
-    if (!hold && share == 0 && !added) return;
-    const T* const* before = field ? o.rows.c_old : o.rows.h_old;
-    T* const* now = field ? o.rows.c : o.rows.h;
-    for (int64_t j = 0; j < o.order->batch[size_t(s)]; ++j) {
-      const int64_t from = o.order->row(s, j) * field_size(field);
-      for (int64_t u = b.unit; u < b.unit + b.units; ++u) {
-        T value = now[j][u];
-        if (hold && hold[from + u]) value = before[j][u];
-        if (share != 0) value = share * before[j][u] + (1 - share) * value;
-        now[j][u] = added ? value + added[from + u] : value;
+  void disturb(const Own& o, int grid, const UnitBlock& b, int64_t s) const {
+    const uint8_t* hold = p.hold[grid];
+    const T* added = static_cast<const T*>(p.added[grid]);
+    const int fields = grid ? cell.fields : 1;
+    const T* const* before = grid ? o.rows.c_old : o.rows.h_old;
+    T* const* now = grid ? o.rows.c : o.rows.h;
+    for (int field = 0; field < fields; ++field) {
+      const T share = T(p.share[grid + field]);
+      if (!hold && share == 0 && !added) continue;
+      const int64_t unit = field * p.H + b.unit;
+      for (int64_t j = 0; j < o.order->batch[size_t(s)]; ++j) {
+        const int64_t from = o.order->row(s, j) * field_size(grid);
+        for (int64_t u = unit; u < unit + b.units; ++u) {
+          T value = now[j][u];
+          if (hold && hold[from + u]) value = before[j][u];
+          if (share != 0) value = share * before[j][u] + (1 - share) * value;
+          now[j][u] = added ? value + added[from + u] : value;
+        }
       }
     }
   }
@@ -383,7 +419,7 @@ class ForwardRun {
     const Share mine = share_of(order.size(), plan.place(o.thread), plan.company());
     for (int64_t j = mine.begin; j < mine.end; ++j) {
       const int64_t b = order.sequence[size_t(j)], n = order.length[size_t(j)];
-      for (int field = 0; field <= int(cell.has_c); ++field) {
+      for (int field = 0; field < grids(); ++field) {
         if (!p.final[field]) continue;
         const int64_t size = field_size(field);
         const T* last = n ? at(p.states[field], order.row(n - 1, j), size)

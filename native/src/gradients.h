@@ -7,7 +7,7 @@
 #pragma once
 
 #include "plan.h"
-#include "rules.h"
+#include "row_sums.h"
 #include "team.h"
 
 namespace TT_ISA {
@@ -24,23 +24,24 @@ const T* old_state(const tt_problem& p, const Order& order, int field, int64_t s
     base = p.state[field];
   else
     row = order.row(s - 1, j);
-  return static_cast<const T*>(base) + row * (field ? p.H : p.P);
+  return static_cast<const T*>(base) + row * (field ? p.program->fields * p.H : p.P);
 }
 
 // One product dW = dzᵀ a, over `gates` blocks of `units` columns of dz.
 struct Side {
-  enum Rows { x, hidden, mid } rows;  // what a is
+  enum Rows { x, hidden, mid, out } rows;  // what a is
   int64_t features, units;
-  int gates, slot;   // the gradients are neighbouring slots of dz
-  bool projected;    // or the gradient of h instead
+  int gates, slot;   // the gradients are neighbouring slots of dz; of h for `out`
   const int* order;  // the gate of the weight that each belongs to
   void *grad, *grad_bias;
+  int number;  // of a product inside the step
 };
+inline constexpr int kSides = 2 + TT_PRODUCTS + 1;
 
 // What the backward pass leaves behind for the rows of a chunk, [row][...].
 template <class T>
 struct ChunkRows {
-  T *dz, *dh, *mid;
+  T *dz, *dh, *mid, *out;
 };
 
 template <class T>
@@ -51,28 +52,26 @@ class WeightGradients {
     Share share;         // vectors of units
   };
   struct Own {
-    OwnSide sides[3];
+    OwnSide sides[kSides];
     const T** rows;
     T *w_ih, *dx;
   };
 
-  WeightGradients(const tt_problem& p, const CellRules<T>& cell, const Order& order,
-                  int team, int64_t most_rows)
-      : p(p), cell(cell), order(order), team(team), most_rows(most_rows) {
+  WeightGradients(const tt_problem& p, const Order& order, int team, int64_t most_rows)
+      : p(p), cell(*p.program), order(order), team(team), most_rows(most_rows) {
     // With fewer vectors of x than threads, threads split the rows of dx instead.
     split_rows = input_vectors() < team;
-    // Where layer norm stands between, biases are not those of the products.
-    void* bias_ih = cell.norm ? nullptr : p.grad_bias_ih;
-    void* bias_hh = cell.norm ? nullptr : p.grad_bias_hh;
-    sides.push_back({Side::x, p.I, p.H, cell.x_gates, cell.x_slot, false, cell.x_order,
-                     p.grad_weight_ih, bias_ih});
-    sides.push_back({Side::hidden, p.P, p.H, cell.h_gates, cell.h_slot, false, cell.h_order,
-                     p.grad_weight_hh, bias_hh});
-    if (cell.second == Second::projection)
-      sides.push_back({Side::mid, p.H, p.P, 1, 0, true, kFirst, p.grad_weight_hr, nullptr});
-    if (cell.second == Second::reset)  // the gate after those of the first product
-      sides.push_back({Side::mid, p.H, p.H, 1, cell.x_slot, false, &cell.x_order[0],
-                       p.grad_weight_hh, bias_hh});
+    sides.push_back({Side::x, p.I, p.H, cell.x_gates, cell.x_slot, cell.x_order,
+                     p.grad_weight_ih, p.grad_bias_ih, 0});
+    if (cell.h_gates)
+      sides.push_back({Side::hidden, p.P, p.H, cell.h_gates, cell.h_slot, cell.h_order,
+                       p.grad_weight_hh, p.grad_bias_hh, 0});
+    for (int k = 0, gate = 0; k < cell.products; gate += cell.gates[k++])
+      sides.push_back({Side::mid, p.H, p.H, cell.gates[k], cell.slot[k], cell.order[k],
+                       row_of(p.grad_weight_mh, gate * p.H, p.H),
+                       row_of(p.grad_bias_mh, gate * p.H, 1), k});
+    if (p.weight_hr)
+      sides.push_back({Side::out, p.H, p.P, 1, 0, kFirst, p.grad_weight_hr, nullptr, 0});
   }
 
   template <class Memory>
@@ -141,20 +140,24 @@ class WeightGradients {
 
  private:
   const tt_problem& p;
-  const CellRules<T>& cell;
+  const tt_program& cell;
   const Order& order;
   int team;
   int64_t most_rows;
   bool split_rows;
   std::vector<Side> sides;
-  T* packed[3] = {};  // features of each side
+  T* packed[kSides] = {};  // features of each side
 
   static constexpr int64_t height = max_rows(kPanelVectors);
   static constexpr int kFirst[1] = {0};
 
+  static void* row_of(void* base, int64_t row, int64_t width) {
+    return base ? static_cast<T*>(base) + row * width : nullptr;
+  }
   // W_hh takes the gradients that W_ih takes.
   bool same(size_t i) const {
-    return i == 1 && cell.x_slot == cell.h_slot && cell.x_gates == cell.h_gates;
+    return sides[i].rows == Side::hidden && cell.x_slot == cell.h_slot &&
+           cell.x_gates == cell.h_gates;
   }
   int64_t input_vectors() const { return (p.I + lanes<T> - 1) / lanes<T>; }
   int64_t input_panel_size() const {
@@ -182,8 +185,9 @@ class WeightGradients {
 
   void pack_dz(size_t i, Own& o, int64_t rows, const ChunkRows<T>& made) const {
     const Side& side = sides[i];
-    const T* dz = side.projected ? made.dh : made.dz + side.slot * p.H;
-    const int64_t width = side.projected ? p.P : cell.dz_slots * p.H;
+    const bool projected = side.rows == Side::out;
+    const T* dz = projected ? made.dh : made.dz + side.slot * p.H;
+    const int64_t width = projected ? p.P : cell.dz_slots * p.H;
     T* out = o.sides[i].dz;
     panels(0, vectors(i, o), [&](int64_t first, int n) {
       for (int k = 0; k < n; ++k) {
@@ -217,7 +221,10 @@ class WeightGradients {
             o.rows[row] = old_state<T>(p, order, 0, s, j);
             break;
           case Side::mid:
-            o.rows[row] = made.mid + row * p.H;
+            o.rows[row] = made.mid + (row * cell.products + sides[i].number) * p.H;
+            break;
+          case Side::out:
+            o.rows[row] = made.out + row * p.H;
         }
   }
 

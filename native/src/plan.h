@@ -125,7 +125,7 @@ struct Blocks {
 // Threads that pay off: below some work per step, waiting for each other costs more.
 template <class T>
 int threads_for(const tt_problem& p, int gates) {
-  const int64_t work = p.B * p.H * p.P * gates;
+  const int64_t work = p.B * p.H * p.P * std::max(1, gates);
   const int64_t worth = std::max<int64_t>(1, work / 40000);
   const int64_t vectors = (p.H + lanes<T> - 1) / lanes<T>;
   return int(std::min<int64_t>({int64_t(p.threads), vectors, worth}));

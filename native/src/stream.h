@@ -9,14 +9,43 @@
 
 namespace TT_ISA {
 
+// A copy of the forward part of a program.
+struct OwnProgram {
+  tt_program program{};
+
+  void copy(const tt_program& from) {
+    const tt_schedule& f = from.forward;
+    int32_t ops_count = 0, norms_count = 0;
+    for (int32_t i = 0; i < f.count; ++i) {
+      ops_count = std::max(ops_count, f.phases[i].end);
+      norms_count = std::max(norms_count, f.phases[i].norms_end);
+    }
+    ops.assign(f.ops, f.ops + ops_count);
+    phases.assign(f.phases, f.phases + f.count);
+    norms.assign(f.norms, f.norms + norms_count);
+    constants.assign(from.constants, from.constants + from.constants_count);
+    program = from;
+    program.forward.ops = ops.data();
+    program.forward.phases = phases.data();
+    program.forward.norms = norms.data();
+    program.constants = constants.data();
+    program.backward = {};
+  }
+
+ private:
+  std::vector<tt_op> ops;
+  std::vector<tt_phase> phases;
+  std::vector<tt_norm> norms;
+  std::vector<double> constants;
+};
+
 template <class T, class W>
 class Stream : public throughtime::StreamBase {
  public:
   // Of the problem only sizes, weights and constants are used; they may go away after.
   static Stream* make(const tt_problem& problem) {
     auto stream = std::unique_ptr<Stream>(new Stream(problem));
-    if (!stream->cell.gates) return nullptr;
-    stream->build(available(threads_for<T>(problem, stream->cell.h_gates)));
+    stream->build(available(threads_for<T>(problem, problem.program->h_gates)));
     return stream.release();
   }
 
@@ -48,17 +77,22 @@ class Stream : public throughtime::StreamBase {
     p.T = 1;
     p.x_step = 0;
     p.x_batch = p.I;
-    if (!rules_of<T>(p, cell)) return;
-    const int64_t rows = cell.gates * p.H;
-    keep(p.weight_ih, rows * p.I, weight_ih_);
-    keep(p.weight_hh, rows * p.P, weight_hh_);
+    program_.copy(*problem.program);
+    p.program = &program_.program;
+    const tt_program& cell = *p.program;
+    int inner = 0;
+    for (int k = 0; k < cell.products; ++k) inner += cell.gates[k];
+    keep(p.weight_ih, cell.x_gates * p.H * p.I, weight_ih_);
+    keep(p.weight_hh, cell.h_gates * p.H * p.P, weight_hh_);
+    keep(p.weight_mh, inner * p.H * p.H, weight_mh_);
     keep(p.weight_hr, p.P * p.H, weight_hr_);
-    keep(p.bias_ih, rows, bias_ih_);
-    keep(p.bias_hh, rows, bias_hh_);
-    keep(p.extra, p.cell == TT_ELMAN ? 1 : cell.extras * p.H, extra_);
+    keep(p.bias_ih, cell.x_gates * p.H, bias_ih_);
+    keep(p.bias_hh, cell.h_gates * p.H, bias_hh_);
+    keep(p.bias_mh, inner * p.H, bias_mh_);
+    keep(p.extra, cell.extras * p.H, extra_);
     for (auto& fields : state_)
       for (int field = 0; field < 2; ++field)
-        fields[field].assign(size_t(p.B * (field ? p.H : p.P)), T(0));
+        fields[field].assign(size_t(p.B * (field ? cell.fields * p.H : p.P)), T(0));
   }
 
   static tt_problem only_weights(tt_problem p) {
@@ -83,17 +117,18 @@ class Stream : public throughtime::StreamBase {
 
   // Packs the weights by running one step on a state that is then forgotten.
   void build(int threads) {
-    run_.emplace(p, cell, threads);
+    run_.emplace(p, threads);
     run_->prepare(arena_);
-    std::vector<T> x(size_t(p.B * p.I)), state(size_t(p.B * p.H)), spare(state.size());
-    std::vector<T> spare_c(state.size());  // P <= H
+    std::vector<T> x(size_t(p.B * p.I));
+    std::vector<T> state(size_t(p.B * p.H * std::max(1, p.program->fields)));
+    std::vector<T> spare(state.size()), spare_c(state.size());  // P <= H
     const tt_problem before = p;
     p.x = x.data();
     p.state[0] = p.state[1] = state.data();
     p.states[0] = spare.data();
     p.states[1] = spare_c.data();
     if (!run_->go(true)) {
-      run_.emplace(p, cell, 1);
+      run_.emplace(p, 1);
       run_->prepare(arena_);
       run_->go(true);
     }
@@ -101,10 +136,11 @@ class Stream : public throughtime::StreamBase {
   }
 
   tt_problem p;
-  CellRules<T> cell{};
+  OwnProgram program_;
   Arena arena_;
   std::optional<ForwardRun<T, W>> run_;
-  std::vector<T> weight_ih_, weight_hh_, weight_hr_, bias_ih_, bias_hh_, extra_;
+  std::vector<T> weight_ih_, weight_hh_, weight_mh_, weight_hr_;
+  std::vector<T> bias_ih_, bias_hh_, bias_mh_, extra_;
   std::vector<T> state_[2][2];  // of the last step and of the next one, by field
   int now_ = 0;
 };

@@ -1,11 +1,14 @@
 """The compiled core: whether it is there, and its time loops on plain tensors."""
 
+from throughtime.kernels.definitions import define as define
+from throughtime.kernels.definitions import program_of as program_of
+from throughtime.kernels.expressions import Definition as Definition
 from throughtime.kernels.library import Library as Library
 from throughtime.kernels.library import library as library
 from throughtime.kernels.library import missing as missing
 from throughtime.kernels.output import output_loss as output_loss
+from throughtime.kernels.program import Variant as Variant
 from throughtime.kernels.recurrence import Inputs as Inputs
-from throughtime.kernels.recurrence import Kind as Kind
 from throughtime.kernels.recurrence import Outputs as Outputs
 from throughtime.kernels.recurrence import backward as backward
 from throughtime.kernels.recurrence import backward_both as backward_both

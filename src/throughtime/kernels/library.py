@@ -16,9 +16,10 @@ from typing import Any
 import torch
 
 from throughtime.errors import unknown_name
+from throughtime.kernels.encoding import FIELDS, Encoded
 
 # Of the interface in native/src/throughtime.h.
-ABI = 3
+ABI = 4
 # Names an instruction set to use instead of the best one, for tests and comparisons.
 VARIABLE = "THROUGHTIME_INSTRUCTION_SET"
 
@@ -31,26 +32,24 @@ class Problem(ctypes.Structure):
 
     _fields_ = (
         ("bytes", ctypes.c_int32),
-        ("cell", ctypes.c_int32),
-        ("activation", ctypes.c_int32),
         ("threads", ctypes.c_int32),
         ("reverse", ctypes.c_int32),
-        ("peephole", ctypes.c_int32),
         ("half", ctypes.c_int32),
         ("T", ctypes.c_int64),
         ("B", ctypes.c_int64),
         ("I", ctypes.c_int64),
         ("H", ctypes.c_int64),
         ("P", ctypes.c_int64),
-        ("leak", ctypes.c_double),
-        ("alpha", ctypes.c_double),
+        ("program", ctypes.POINTER(Encoded)),
         ("x", _POINTER),
         ("x_step", ctypes.c_int64),
         ("x_batch", ctypes.c_int64),
         ("weight_ih", _POINTER),
         ("weight_hh", _POINTER),
+        ("weight_mh", _POINTER),
         ("bias_ih", _POINTER),
         ("bias_hh", _POINTER),
+        ("bias_mh", _POINTER),
         ("weight_hr", _POINTER),
         ("extra", _POINTER),
         ("state", _POINTER * 2),
@@ -60,7 +59,7 @@ class Problem(ctypes.Structure):
         ("initial", _POINTER * 2),
         ("mask", _POINTER),
         ("hold", _POINTER * 2),
-        ("share", ctypes.c_double * 2),
+        ("share", ctypes.c_double * (1 + FIELDS)),
         ("added", _POINTER * 2),
         ("states", _POINTER * 2),
         ("final", _POINTER * 2),
@@ -74,8 +73,10 @@ class Problem(ctypes.Structure):
         ("grad_x", _POINTER),
         ("grad_weight_ih", _POINTER),
         ("grad_weight_hh", _POINTER),
+        ("grad_weight_mh", _POINTER),
         ("grad_bias_ih", _POINTER),
         ("grad_bias_hh", _POINTER),
+        ("grad_bias_mh", _POINTER),
         ("grad_weight_hr", _POINTER),
         ("grad_extra", _POINTER),
         ("grad_state", _POINTER * 2),
@@ -157,7 +158,9 @@ def _load() -> Library | str:
         code = ctypes.CDLL(str(path))
     except OSError as error:
         return f"the compiled core {path} cannot be loaded: {error}"
-    if code.tt_abi() != ABI or code.tt_problem_size() != ctypes.sizeof(Problem):
+    sizes = code.tt_problem_size(), code.tt_program_size()
+    known = ctypes.sizeof(Problem), ctypes.sizeof(Encoded)
+    if code.tt_abi() != ABI or sizes != known:
         return (
             f"the compiled core {path} belongs to another version of throughtime; "
             "install throughtime again"
@@ -169,11 +172,11 @@ def _load() -> Library | str:
     code.tt_stream_free.argtypes = (_POINTER,)
     for name in ("step", "state", "free"):
         getattr(code, f"tt_stream_{name}").restype = None
-    known = tuple(code.tt_instruction_sets().decode().split())
-    chosen = os.environ.get(VARIABLE) or known[0]
-    if chosen not in known:
-        raise unknown_name(f"instruction set in {VARIABLE}", chosen, known)
-    return Library(path, known, chosen, code)
+    sets = tuple(code.tt_instruction_sets().decode().split())
+    chosen = os.environ.get(VARIABLE) or sets[0]
+    if chosen not in sets:
+        raise unknown_name(f"instruction set in {VARIABLE}", chosen, sets)
+    return Library(path, sets, chosen, code)
 
 
 def _find() -> Path | None:

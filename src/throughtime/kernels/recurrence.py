@@ -4,64 +4,34 @@ No autograd and no checks here: ``layers`` registers these functions with torch 
 hands in tensors that fit.
 """
 
+import ctypes
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
+from throughtime.kernels.definitions import encoded, program_of
 from throughtime.kernels.library import Library, Problem, library
 from throughtime.kernels.memory import empty
+from throughtime.kernels.program import Program, Variant
 
-# As in native/src/throughtime.h.
-CELLS = ("elman", "lstm", "gru", "gru_reset_before", "lstm_layer_norm")
-ACTIVATIONS = (
-    "identity",
-    "sigmoid",
-    "tanh",
-    "relu",
-    "gelu",
-    "softplus",
-    "elu",
-    "leaky_relu",
-)
-# Vectors of H numbers that layer norm adds to ``extra``: gains of a_x (4) and a_h (4),
-# biases (4), gain and bias of c.
-NORM_VECTORS = 14
 DTYPES = (torch.float32, torch.float64)
-
-
-class Kind(NamedTuple):
-    """Which cell: a name of ``CELLS``, one of ``ACTIVATIONS``, and its constants."""
-
-    cell: str
-    activation: str = "tanh"
-    leak: float = 1.0
-    alpha: float = 0.0
-
-    @property
-    def has_c(self) -> bool:
-        """Whether the state has a field c beside h."""
-        return self.cell.startswith("lstm")
-
-    def slots(self, hidden_size: int) -> int:
-        """Numbers kept per step, sequence and unit for the backward pass."""
-        if self.cell == "lstm_layer_norm":
-            return 9 + (4 + hidden_size - 1) // hidden_size
-        return {"elman": 1, "gru_reset_before": 3}.get(self.cell, 4)
 
 
 class Inputs(NamedTuple):
     """What a layer reads. Time first; None where there is none.
 
-    x (T, B, I), weight_ih (G H, I), weight_hh (G H, P), biases (G H,), weight_hr (P, H)
-    with a projection, else P = H; h (B, P) and c (B, H), the state before the first
-    step; extra (n, H): with layer norm ``NORM_VECTORS`` vectors, with peepholes 3 more,
-    or the slope of PReLU (); lengths (B,); reset (T, B) and the initial state it
-    returns to; mask (B, P) on h in the recurrent product; hold (T, B, P or H), True
-    where a unit keeps its old value, or share, the part of the old value; added
-    (T, B, P or H), after each step; carry_gain (T, B) on the gradient of the state that
-    enters a step.
+    x (T, B, I), weight_ih (G H, I), weight_hh (G H, P), weight_mh (G H, H) of the
+    products inside a step, biases (G H,), weight_hr (P, H) with a projection, else
+    P = H; h (B, P) and c (B, C H), the state before the first step, c all fields beside
+    h next to each other; extra (n, H), the parameters per unit; lengths (B,); reset
+    (T, B) and the initial state it returns to; mask (B, P) on h in the recurrent
+    product and on what enters those inside a step; hold (T, B, P or C H), True where a
+    unit keeps its old value, and share, the part of the old value, by field; added
+    (T, B, P or C H), after each step; carry_gain (T, B) on the gradient of the state
+    that enters a step. ``cell`` is the key of a definition, see ``definitions``, and
+    ``gates`` asks for all its gates.
 
     Or packed (T,), the number of the first row of each step, where only steps that
     exist have rows: x is (1, N, I) then, and so is whatever has a T elsewhere.
@@ -70,11 +40,13 @@ class Inputs(NamedTuple):
 
     x: Tensor
     weight_ih: Tensor
-    weight_hh: Tensor
     h: Tensor
     c: Tensor | None = None
+    weight_hh: Tensor | None = None
+    weight_mh: Tensor | None = None
     bias_ih: Tensor | None = None
     bias_hh: Tensor | None = None
+    bias_mh: Tensor | None = None
     weight_hr: Tensor | None = None
     extra: Tensor | None = None
     lengths: Tensor | None = None
@@ -88,24 +60,32 @@ class Inputs(NamedTuple):
     added_c: Tensor | None = None
     carry_gain: Tensor | None = None
     packed: Tensor | None = None
-    share_h: float = 0.0
-    share_c: float = 0.0
+    share: Sequence[float] = ()
     reverse: bool = False
+    cell: str = ""
+    gates: bool = False
 
     @property
     def hidden_size(self) -> int:
         """H."""
-        weight = self.weight_hh if self.weight_hr is None else self.weight_hr
-        return weight.size(1)
+        if self.weight_hr is not None:
+            return self.weight_hr.size(1)
+        return self.h.size(1)
+
+    def program(self, save: bool) -> Program:
+        """What the core runs for these inputs."""
+        untouched = (self.hold_h, self.hold_c, self.added_h, self.added_c)
+        pure = not any(self.share) and all(t is None for t in untouched)
+        projected = self.weight_hr is not None
+        return program_of(self.cell, Variant(save, pure, projected, self.gates))
 
 
 class Outputs(NamedTuple):
     """What a layer writes.
 
-    h_steps, c_steps: all states, (T, B, P) and (T, B, H); h is 0, and c undefined,
+    h_steps, c_steps: all states, (T, B, P) and (T, B, C H); h is 0, and c undefined,
     where a step does not exist. h, c: the final state. saved: (T, B, slots, H), for
-    ``backward``; empty where h says it all.
-    Without c, and unless to be saved, these are empty.
+    ``backward``. Without c, and unless something is to be saved, these are empty.
     """
 
     h_steps: Tensor
@@ -115,25 +95,8 @@ class Outputs(NamedTuple):
     saved: Tensor
 
 
-# Functions whose slope follows from their value.
-_SLOPE_FROM_VALUE = ("identity", "sigmoid", "tanh", "relu")
-
-
-def _h_is_enough(inputs: Inputs, kind: Kind) -> bool:
-    """Whether ``backward`` needs nothing but h: it is the activation itself."""
-    return (
-        kind.cell == "elman"
-        and kind.leak == 1
-        and kind.activation in _SLOPE_FROM_VALUE
-        and inputs.hold_h is None
-        and inputs.share_h == 0
-        and inputs.added_h is None
-    )
-
-
 def outputs_like(
     inputs: Inputs,
-    kind: Kind,
     save: bool,
     new: Callable[[tuple[int, ...], Tensor], Tensor] = lambda shape, x: x.new_empty(
         shape
@@ -141,31 +104,33 @@ def outputs_like(
 ) -> Outputs:
     """Uninitialised outputs of the right shapes, made by ``new``."""
     x, steps, rows = inputs.x, inputs.x.size(0), inputs.x.size(1)
-    batch = inputs.h.size(0)
-    size, projected = inputs.hidden_size, inputs.weight_hh.size(1)
-    save = save and not _h_is_enough(inputs, kind)
+    batch, projected = inputs.h.shape
+    size, c = inputs.hidden_size, inputs.c
+    slots = 0
+    if save or inputs.gates:
+        slots = inputs.program(save).slots(int(size))
     return Outputs(
         new((steps, rows, projected), x),
-        new((steps, rows, size) if kind.has_c else (0,), x),
+        new((0,) if c is None else (steps, rows, c.size(1)), x),
         new((batch, projected), x),
-        new((batch, size) if kind.has_c else (0,), x),
-        new((steps, rows, kind.slots(size), size) if save else (0,), x),
+        new((0,) if c is None else (batch, c.size(1)), x),
+        new((steps, rows, slots, size) if slots else (0,), x),
     )
 
 
-def forward(inputs: Inputs, kind: Kind, save: bool) -> Outputs:
+def forward(inputs: Inputs, save: bool) -> Outputs:
     """All steps forward; with ``save`` what ``backward`` needs is kept."""
     inputs = ready(inputs)
-    outputs = outputs_like(inputs, kind, save, empty)
-    _core().run("tt_forward", problem_of(inputs, kind, outputs))
+    outputs = outputs_like(inputs, save, empty)
+    _core().run("tt_forward", problem_of(inputs, outputs, save))
     return outputs
 
 
-def forward_both(pair: Sequence[tuple[Inputs, Kind]], save: bool) -> list[Outputs]:
+def forward_both(pair: Sequence[Inputs], save: bool) -> list[Outputs]:
     """``forward`` of two layers that do not depend on each other, together."""
-    pair = [(ready(inputs), kind) for inputs, kind in pair]
-    outputs = [outputs_like(inputs, kind, save, empty) for inputs, kind in pair]
-    first, second = (problem_of(*p, o) for p, o in zip(pair, outputs, strict=True))
+    pair = [ready(inputs) for inputs in pair]
+    outputs = [outputs_like(inputs, save, empty) for inputs in pair]
+    first, second = (problem_of(i, o, save) for i, o in zip(pair, outputs, strict=True))
     _core().run_both("tt_forward", (first, second))
     return outputs
 
@@ -174,8 +139,10 @@ _GRADIENTS = (
     "x",
     "weight_ih",
     "weight_hh",
+    "weight_mh",
     "bias_ih",
     "bias_hh",
+    "bias_mh",
     "weight_hr",
     "extra",
 )
@@ -183,7 +150,6 @@ _GRADIENTS = (
 
 def backward(
     inputs: Inputs,
-    kind: Kind,
     outputs: Outputs | None,
     grads: Outputs | tuple[Tensor | None, ...],
     wanted: Sequence[bool],
@@ -192,20 +158,19 @@ def backward(
 
     Args:
         inputs: as given to ``forward``.
-        kind: as given to ``forward``.
         outputs: as returned by ``forward``; None: computed again.
         grads: of ``h_steps``, ``c_steps``, ``h`` and ``c``, or None.
         wanted: one flag per tensor field of ``Inputs``.
     """
     if outputs is None:
-        outputs = forward(inputs, kind, True)
-    task = _Backward(inputs, kind, outputs, grads, wanted)
+        outputs = forward(inputs, True)
+    task = _Backward(inputs, outputs, grads, wanted)
     _core().run("tt_backward", task.problem)
     return task.gradients()
 
 
 def backward_both(
-    pair: Sequence[tuple[Inputs, Kind]],
+    pair: Sequence[Inputs],
     outputs: Sequence[Outputs] | None,
     grads: Sequence[Outputs | tuple[Tensor | None, ...]],
     wanted: Sequence[Sequence[bool]],
@@ -214,7 +179,7 @@ def backward_both(
     if outputs is None:
         outputs = forward_both(pair, True)
     first, second = (
-        _Backward(*pair[i], outputs[i], grads[i], wanted[i]) for i in range(2)
+        _Backward(pair[i], outputs[i], grads[i], wanted[i]) for i in range(2)
     )
     _core().run_both("tt_backward", (first.problem, second.problem))
     return [first.gradients(), second.gradients()]
@@ -226,13 +191,12 @@ class _Backward:
     def __init__(
         self,
         inputs: Inputs,
-        kind: Kind,
         outputs: Outputs,
         grads: Outputs | tuple[Tensor | None, ...],
         wanted: Sequence[bool],
     ) -> None:
         inputs = ready(inputs)
-        problem = problem_of(inputs, kind, outputs)
+        problem = problem_of(inputs, outputs, True)
         grad_steps = grads[0]
         if grad_steps is not None:
             grad_steps = _rows(grad_steps)
@@ -249,10 +213,8 @@ class _Backward:
         for name, want in zip(Inputs._fields, wanted, strict=False):
             value = getattr(inputs, name)
             if want and isinstance(value, Tensor):
-                shared = name == "extra" and value.dim() == 0
-                shape = (inputs.hidden_size,) if shared else tuple(value.shape)
-                results[name] = empty(shape, value)
-                if shared or name in (*sparse, "initial_h", "initial_c"):
+                results[name] = empty(tuple(value.shape), value)
+                if name in (*sparse, "initial_h", "initial_c"):
                     results[name].zero_()
         for name in _GRADIENTS:
             setattr(problem, f"grad_{name}", _address(results.get(name)))
@@ -268,12 +230,8 @@ class _Backward:
 
     def gradients(self) -> list[Tensor | None]:
         """One entry per flag of ``wanted``, after the run."""
-        results = self._results
-        extra = self._alive[0].extra
-        if "extra" in results and extra is not None and extra.dim() == 0:
-            results["extra"] = results["extra"].sum()  # units share the slope
         return [
-            results.get(name)
+            self._results.get(name)
             for name, _ in zip(Inputs._fields, self._wanted, strict=False)
         ]
 
@@ -308,37 +266,31 @@ def _address(tensor: Tensor | None) -> int | None:
     return None if tensor is None else tensor.data_ptr()
 
 
-def problem_of(inputs: Inputs, kind: Kind, outputs: Outputs | None) -> Problem:
+def problem_of(inputs: Inputs, outputs: Outputs | None, save: bool) -> Problem:
     """The core's form of all this; without ``outputs`` for a stream."""
-    x = inputs.x
-    extra = inputs.extra
-    alpha = kind.alpha
-    if kind.cell == "elman" and extra is not None:
-        alpha = float(extra)
-    peepholes = NORM_VECTORS if kind.cell == "lstm_layer_norm" else 0
+    x, size = inputs.x, inputs.hidden_size
+    program = inputs.program(save)
     problem = Problem(
         bytes=x.element_size(),
-        cell=CELLS.index(kind.cell),
-        activation=ACTIVATIONS.index(kind.activation),
         threads=torch.get_num_threads(),
         reverse=inputs.reverse,
-        peephole=kind.has_c and extra is not None and extra.size(0) > peepholes,
         T=x.size(0) if inputs.packed is None else inputs.packed.size(0),
         B=inputs.h.size(0),
         I=x.size(2),
-        H=inputs.hidden_size,
-        P=inputs.weight_hh.size(1),
-        leak=kind.leak,
-        alpha=alpha,
+        H=size,
+        P=inputs.h.size(1),
+        program=ctypes.pointer(encoded(program, size)),
         x=x.data_ptr(),
         x_step=x.stride(0),
         x_batch=x.stride(1),
         weight_ih=_address(inputs.weight_ih),
         weight_hh=_address(inputs.weight_hh),
+        weight_mh=_address(inputs.weight_mh),
         bias_ih=_address(inputs.bias_ih),
         bias_hh=_address(inputs.bias_hh),
+        bias_mh=_address(inputs.bias_mh),
         weight_hr=_address(inputs.weight_hr),
-        extra=_address(extra),
+        extra=_address(inputs.extra),
         state=(_address(inputs.h), _address(inputs.c)),
         lengths=_address(inputs.lengths),
         packed=_address(inputs.packed),
@@ -346,7 +298,7 @@ def problem_of(inputs: Inputs, kind: Kind, outputs: Outputs | None) -> Problem:
         initial=(_address(inputs.initial_h), _address(inputs.initial_c)),
         mask=_address(inputs.mask),
         hold=(_address(inputs.hold_h), _address(inputs.hold_c)),
-        share=(inputs.share_h, inputs.share_c),
+        share=tuple(inputs.share),
         added=(_address(inputs.added_h), _address(inputs.added_c)),
         carry_gain=_address(inputs.carry_gain),
     )

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from throughtime.kernels.library import library
-from throughtime.kernels.recurrence import Inputs, Kind, problem_of, ready
+from throughtime.kernels.recurrence import Inputs, problem_of, ready
 
 
 class CoreStream:
@@ -15,23 +15,22 @@ class CoreStream:
 
     Args:
         inputs: weights, biases and shares as in ``forward``; h and c, (B, P) and
-            (B, H), are the state at the beginning; of x (1, B, I) the sizes count.
-        kind: as in ``forward``.
+            (B, C H), are the state at the beginning; of x (1, B, I) the sizes count.
         half: keep the weights rounded to bfloat16, in half the memory; float32 only.
     """
 
-    def __init__(self, inputs: Inputs, kind: Kind, *, half: bool = False) -> None:
+    def __init__(self, inputs: Inputs, *, half: bool = False) -> None:
         core = library()
         assert core is not None  # layers asked before
         inputs = ready(inputs)
-        problem = problem_of(inputs, kind, None)
+        problem = problem_of(inputs, None, False)
         problem.half = half
         self._handle = core.new_stream(problem)
         self._step = core.code.tt_stream_step
         self._move = core.code.tt_stream_state
         finalizer = weakref.finalize(self, core.code.tt_stream_free, self._handle)
         finalizer.atexit = False
-        fields = (inputs.h, inputs.c) if kind.has_c else (inputs.h,)
+        fields = (inputs.h, inputs.c)
         self._like = [t.detach().contiguous() for t in fields if t is not None]
         self.state = self._like
 

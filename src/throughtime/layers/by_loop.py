@@ -9,25 +9,16 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from throughtime.cells import GRU, LSTM, Cell, Leaky
-from throughtime.kernels import Inputs, Kind
-from throughtime.kernels.recurrence import NORM_VECTORS
+from throughtime.cells import Cell
+from throughtime.kernels import Inputs
 from throughtime.layers.loop import Noise, loop
+from throughtime.layers.lowering import cell_of
 from throughtime.layers.packed import pack_rows, pad_rows
 
-# Gates by their name and slot in what the core saves, for cells that save them.
-GATES: dict[str, dict[str, int]] = {
-    "elman": {},
-    "lstm": {"input": 0, "forget": 1, "candidate": 2, "output": 3},
-    "gru": {"reset": 1, "update": 2, "candidate": 0},
-    "gru_reset_before": {"reset": 1, "update": 2, "candidate": 0},
-}
 
-
-def named(*values: Any) -> tuple[Inputs, Kind]:
+def named(*values: Any) -> Inputs:
     """An operator's arguments under their names."""
-    count = len(Inputs._fields)
-    return Inputs(*values[:count]), Kind(*values[count : count + len(Kind._fields)])
+    return Inputs(*values[: len(Inputs._fields)])
 
 
 def alias(tensor: Tensor) -> Tensor:
@@ -53,8 +44,10 @@ def gradients(
     """The gradients of ``recurrence_backward``, by differentiating the plain loop."""
     with torch.enable_grad():
         tensors = [None if t is None else alias(t) for t in tensors]
-        inputs, kind = named(*tensors, *rest)
-        cell = _plain_cell(inputs, kind)
+        inputs = named(*tensors, *rest)
+        # int: under torch.compile sizes may be symbols.
+        sizes = int(inputs.weight_ih.size(1)), int(inputs.hidden_size)
+        cell = cell_of(inputs.cell, *sizes)
         x, packed, lengths = inputs.x, inputs.packed, inputs.lengths
         if packed is not None and lengths is not None:
             x = pad_rows(x, packed, lengths)
@@ -62,21 +55,21 @@ def gradients(
             cell,
             x,
             _state(cell, inputs.h, inputs.c),
-            cell.prepare(_weights(inputs, kind)),
+            _weights(cell, inputs),
             initial=None
             if inputs.initial_h is None
             else _state(cell, inputs.initial_h, inputs.initial_c),
             lengths=lengths,
             reset=inputs.reset,
             reverse=inputs.reverse,
-            noise=_noise(inputs),
+            noise=_noise(cell, inputs),
             perturbation=_state(cell, inputs.added_h, inputs.added_c),
             carry_gain=inputs.carry_gain,
             return_states=True,
             return_gates=len(grads) > 4 and grads[4] is not None,
         )
-        results = [done.outputs, getattr(done.states, "c", None)]
-        results += [done.final_state.h, getattr(done.final_state, "c", None)]
+        results = [done.outputs, _beside_h(done.states)]
+        results += [done.final_state.h, _beside_h(done.final_state)]
         if packed is not None and lengths is not None:
             grids = (None if r is None else pack_rows(r, lengths) for r in results[:2])
             results[:2] = grids
@@ -88,10 +81,8 @@ def gradients(
         if done.gates is not None:
             saved = grads[4]
             assert saved is not None
-            pairs += [
-                (done.gates[name], saved[:, :, i])
-                for name, i in GATES[kind.cell].items()
-            ]
+            slots = inputs.program(True).gates
+            pairs += [(done.gates[name], saved[:, :, i]) for name, i in slots.items()]
         into = [
             t for t, want in zip(tensors, wanted, strict=True) if want and t is not None
         ]
@@ -106,68 +97,45 @@ def gradients(
     return list(found)
 
 
-def _plain_cell(inputs: Inputs, kind: Kind) -> Cell:
-    """A cell of this kind without parameters, for the loop."""
-    # int: under torch.compile sizes may be symbols.
-    sizes = int(inputs.weight_ih.size(1)), int(inputs.hidden_size)
-    options: dict[str, Any] = {"device": "meta"}
-    if kind.has_c:
-        norm = kind.cell == "lstm_layer_norm"
-        extra = 0 if inputs.extra is None else int(inputs.extra.size(0))
-        hr = inputs.weight_hr
-        cell = LSTM(
-            *sizes,
-            peephole=extra > (NORM_VECTORS if norm else 0),
-            layer_norm=norm,
-            projection=0 if hr is None else int(hr.size(0)),
-            **options,
-        )
-    elif kind.cell.startswith("gru"):
-        cell = GRU(*sizes, reset_after=kind.cell == "gru", **options)
-    else:
-        name = "prelu" if inputs.extra is not None else kind.activation
-        has_alpha = name in ("elu", "leaky_relu")
-        cell = Leaky(
-            *sizes,
-            leak_rate=kind.leak,
-            nonlinearity=name,
-            alpha=kind.alpha if has_alpha else None,
-            **options,
-        )
-    return cell.description()
+def _beside_h(state: Any) -> Tensor | None:
+    fields = list(state[1:])
+    return torch.cat(fields, -1) if fields else None
+
+
+def _fields(cell: Cell, c: Tensor | None) -> list[Any]:
+    """The fields of the state beside h, None where there are none."""
+    count = len(cell.State._fields) - 1
+    return [None] * count if c is None else list(c.chunk(count, -1))
 
 
 def _state(cell: Cell, h: Any, c: Any) -> Any:
-    return cell.State(*([h, c] if "c" in cell.state_sizes else [h]))
+    return cell.State(h, *_fields(cell, c))
 
 
-def _weights(inputs: Inputs, kind: Kind) -> dict[str, Tensor]:
-    extra = inputs.extra
-    found = {
-        "weight_ih": inputs.weight_ih,
-        "weight_hh": inputs.weight_hh,
-        "bias_ih": inputs.bias_ih,
-        "bias_hh": inputs.bias_hh,
-        "weight_hr": inputs.weight_hr,
-    }
-    if kind.cell == "lstm_layer_norm":
-        assert extra is not None
-        found["norm_ih"], found["norm_hh"] = extra[0:4], extra[4:8]
-        found["norm_bias"] = extra[8:12]
-        found["norm_c"], found["norm_c_bias"] = extra[12], extra[13]
-        extra = extra[NORM_VECTORS:] if extra.size(0) > NORM_VECTORS else None
-    found["weight_peephole" if kind.has_c else "alpha"] = extra
+def _weights(cell: Cell, inputs: Inputs) -> dict[str, Tensor]:
+    names = [f"{kind}_{part}" for kind in ("weight", "bias") for part in _PARTS]
+    found = {name: getattr(inputs, name) for name in (*names, "weight_hr")}
+    row = 0
+    for name, extra in cell.parameters_per_unit.items():
+        assert inputs.extra is not None
+        count = extra.rows or 1
+        rows = inputs.extra[row : row + count]
+        found[name] = rows if extra.rows else rows[0]
+        row += count
     return {name: value for name, value in found.items() if value is not None}
 
 
-def _noise(inputs: Inputs) -> Noise:
-    hold: dict[str, Tensor | float] = {}
-    for field, mask, share in (
-        ("h", inputs.hold_h, inputs.share_h),
-        ("c", inputs.hold_c, inputs.share_c),
-    ):
-        if mask is not None:
-            hold[field] = mask
-        elif share:
-            hold[field] = share
+_PARTS = ("ih", "hh", "mh")
+
+
+def _noise(cell: Cell, inputs: Inputs) -> Noise:
+    """Masks and shares by field; where a field has both, the mask holds."""
+    fields = cell.State._fields
+    hold: dict[str, Tensor | float] = {
+        field: share
+        for field, share in zip(fields, inputs.share, strict=False)
+        if share
+    }
+    masks = [inputs.hold_h, *_fields(cell, inputs.hold_c)]
+    hold |= {f: m for f, m in zip(fields, masks, strict=True) if m is not None}
     return Noise(inputs.mask, hold or None)

@@ -11,23 +11,21 @@ import torch
 from torch import Tensor
 
 from throughtime import kernels
-from throughtime.kernels import Inputs, Kind, Outputs
+from throughtime.kernels import Inputs, Outputs
 from throughtime.layers.by_loop import named
 from throughtime.layers.operators import TENSORS, gradients, recurrence, wanted_of
 
 _COUNT = len(TENSORS)
 # Arguments of ``recurrence``: those of the layer, ``save`` and ``recompute``.
-_ARGUMENTS = len(Inputs._fields) + len(Kind._fields) + 2
-
-Layer = tuple[Inputs, Kind]
+_ARGUMENTS = len(Inputs._fields) + 2
 
 
-def call(layers: Sequence[Layer], save: bool, recompute: bool) -> list[Outputs]:
+def call(layers: Sequence[Inputs], save: bool, recompute: bool) -> list[Outputs]:
     """``recurrence`` of one layer, or of two that do not depend on each other.
 
     With ``recompute`` nothing but the inputs waits for the gradient.
     """
-    values = [(*inputs, *kind, save, recompute) for inputs, kind in layers]
+    values = [(*inputs, save, recompute) for inputs in layers]
     if torch.compiler.is_compiling():
         return [Outputs(*recurrence(*each)) for each in values]
     if not torch.is_grad_enabled():
@@ -36,10 +34,10 @@ def call(layers: Sequence[Layer], save: bool, recompute: bool) -> list[Outputs]:
     return [Outputs(*flat[i : i + 5]) for i in range(0, len(flat), 5)]
 
 
-def _forward(layers: Sequence[Layer], save: bool) -> list[Outputs]:
+def _forward(layers: Sequence[Inputs], save: bool) -> list[Outputs]:
     if len(layers) == 2:
         return kernels.forward_both(layers, save)
-    return [kernels.forward(*layer, save) for layer in layers]
+    return [kernels.forward(layer, save) for layer in layers]
 
 
 class _Direct(torch.autograd.Function):
@@ -82,7 +80,7 @@ class _Direct(torch.autograd.Function):
 
 
 def _backward(
-    layers: Sequence[Layer],
+    layers: Sequence[Inputs],
     outputs: list[Outputs] | None,
     grads: Sequence[tuple[Tensor | None, ...]],
     wanted: Sequence[Sequence[bool]],
@@ -90,4 +88,4 @@ def _backward(
     if len(layers) == 2:
         return kernels.backward_both(layers, outputs, grads, wanted)
     saved = None if outputs is None else outputs[0]
-    return [kernels.backward(*layers[0], saved, grads[0], wanted[0])]
+    return [kernels.backward(layers[0], saved, grads[0], wanted[0])]

@@ -7,13 +7,13 @@ import torch
 from torch import Tensor
 
 from throughtime import kernels
-from throughtime.cells import GRU, IRNN, LSTM, NPRNN, Cell, Elman, Leaky
+from throughtime.cells import Cell
 from throughtime.errors import InvalidShape
-from throughtime.kernels import Inputs, Kind, Outputs
+from throughtime.kernels import Inputs, Outputs
 from throughtime.kernels.recurrence import DTYPES
-from throughtime.layers.by_loop import GATES
 from throughtime.layers.direct import call
 from throughtime.layers.loop import Pass, Unrolled, valid_mask
+from throughtime.layers.lowering import lowered
 
 # Looked up once, so that torch.compile meets a constant.
 _CORE = kernels.missing() is None
@@ -22,77 +22,64 @@ _MATRIX_UNIT = bool(getattr(torch.cpu, "_is_amx_tile_supported", lambda: False)(
 _LARGE = 1 << 20
 
 
-def kind_of(cell: Cell) -> Kind | None:
-    """The core's name for a cell, or None if it has no rule for it.
+def missing_rule(cell: Cell) -> str:
+    """Why the kernels have no form of a cell's step; empty if they have one.
 
-    >>> kind_of(LSTM(3, 4)).cell, kind_of(GRU(3, 4, reset_after=False)).cell
-    ('lstm', 'gru_reset_before')
+    >>> from throughtime import cells
+    >>> missing_rule(cells.LSTM(3, 4, peephole=True))
+    ''
     """
-    if cell.inner and type(cell) is not GRU:
-        return None
-    # Exactly these classes: a subclass may have another equation.
-    if type(cell) is LSTM:
-        return Kind("lstm_layer_norm" if cell.layer_norm else "lstm")
-    if type(cell) is GRU:
-        return Kind("gru" if cell.reset_after else "gru_reset_before")
-    if type(cell) in (Elman, IRNN, NPRNN, Leaky):
-        assert isinstance(cell, Elman)
-        leak = cell.leak_rate if isinstance(cell, Leaky) else 1.0
-        name, alpha = cell.activation.name, cell.activation.alpha
-        name = "leaky_relu" if name == "prelu" else name
-        return Kind("elman", name, float(leak), float(alpha or 0.0))
-    return None
-
-
-def _extra_of(kind: Kind, weights: Mapping[str, Tensor]) -> Tensor | None:
-    """A cell's further parameters as the core reads them, see ``kernels.Inputs``."""
-    extra = weights.get("weight_peephole", weights.get("alpha"))
-    if kind.cell != "lstm_layer_norm":
-        return extra
-    size = weights["norm_c"].numel()
-    bias = weights.get("norm_bias")
-    if bias is None:
-        bias = torch.zeros_like(weights["norm_ih"])
-    names = ("norm_ih", "norm_hh", "", "norm_c", "norm_c_bias")
-    parts = [(weights[n] if n else bias).view(-1, size) for n in names]
-    return torch.cat(parts if extra is None else [*parts, extra])
-
-
-def has_gates(kind: Kind | None) -> bool:
-    """Whether the core can return the gates."""
-    return kind is not None and kind.cell in GATES
+    return lowered(cell).reason
 
 
 def inputs_of(
-    kind: Kind, x: Tensor, state: Sequence[Tensor], weights: Mapping[str, Tensor]
+    cell: Cell, x: Tensor, state: Sequence[Tensor], weights: Mapping[str, Tensor]
 ) -> Inputs:
-    """A layer's input, state (h, or h and c) and parameters."""
-    if kind.cell == "gru_reset_before":
-        weights = dict(weights)
-        for part in ("weight", "bias") if "bias_hh" in weights else ("weight",):
-            both = [weights[f"{part}_hh"], weights[f"{part}_mh"]]
-            weights[f"{part}_hh"] = torch.cat(both)
-    norm = kind.cell == "lstm_layer_norm"  # adds the biases itself
+    """A layer's input, state (its fields) and prepared parameters."""
     return Inputs(
         x,
         weights["weight_ih"],
-        weights["weight_hh"],
         state[0],
-        state[1] if kind.has_c else None,
-        None if norm else weights.get("bias_ih"),
-        None if norm else weights.get("bias_hh"),
+        joined(state[1:]),
+        weights.get("weight_hh"),
+        weights.get("weight_mh"),
+        weights.get("bias_ih"),
+        weights.get("bias_hh"),
+        weights.get("bias_mh"),
         weights.get("weight_hr"),
-        _extra_of(kind, weights),
+        _extra_of(cell, weights),
+        cell=lowered(cell).key,
     )
 
 
-def usable(kind: Kind | None, tensors: Sequence[Tensor]) -> bool:
+def _extra_of(cell: Cell, weights: Mapping[str, Tensor]) -> Tensor | None:
+    """The parameters per unit, (n, H)."""
+    names, size = cell.parameters_per_unit, cell.hidden_size
+    parts = [
+        weights[name].expand(size).view(1, size)
+        if weights[name].dim() < 2
+        else weights[name]
+        for name in names
+    ]
+    if len(parts) < 2:
+        return parts[0] if parts else None
+    return torch.cat(parts)
+
+
+def joined(fields: Sequence[Tensor]) -> Tensor | None:
+    """Fields of a state next to each other."""
+    if len(fields) < 2:
+        return fields[0] if fields else None
+    return torch.cat(list(fields), -1)
+
+
+def usable(cell: Cell, tensors: Sequence[Tensor]) -> bool:
     """Whether the core can take these tensors, here and now.
 
     bfloat16 is for inference: where gradients are on, the loop runs. It also runs where
     torch multiplies large matrices of bfloat16 by instructions made for it, and faster.
     """
-    if kind is None or not _CORE:
+    if not _CORE or missing_rule(cell):
         return False
     first = tensors[0]
     large = _MATRIX_UNIT and max(t.numel() for t in tensors[1:] or tensors) > _LARGE
@@ -117,23 +104,24 @@ def transformed() -> bool:
 
 def run(passes: Sequence[Pass], recompute: bool) -> list[Unrolled]:
     """``loop`` of one pass or of two that do not depend on each other, by the core."""
-    layers = [(_inputs(one), _known(kind_of(one.cell))) for one in passes]
-    # A gradient will be asked for, or gates are wanted: what the core saves has both.
-    save = passes[0].options["return_gates"] or (
+    layers = [_inputs(one) for one in passes]
+    # A gradient will be asked for: what the core saves has it.
+    save = (
         torch.is_grad_enabled()
         and not recompute
         and any(
             isinstance(t, Tensor) and t.requires_grad
-            for inputs, _ in layers
+            for inputs in layers
             for t in inputs
         )
     )
     if passes[0].x.dtype == torch.bfloat16:
-        wide = [(converted(inputs, torch.float32), kind) for inputs, kind in layers]
+        wide = [converted(inputs, torch.float32) for inputs in layers]
         outputs = [converted(o, torch.bfloat16) for o in call(wide, save, recompute)]
     else:
         outputs = call(layers, save, recompute)
-    return [_unrolled(*pair) for pair in zip(passes, outputs, strict=True)]
+    done = zip(passes, layers, outputs, strict=True)
+    return [_unrolled(*triple, save) for triple in done]
 
 
 def converted(fields: Any, dtype: torch.dtype) -> Any:
@@ -146,52 +134,85 @@ def converted(fields: Any, dtype: torch.dtype) -> Any:
     return fields._replace(**floats)
 
 
-def _known(kind: Kind | None) -> Kind:
-    assert kind is not None  # unroll asked before
-    return kind
-
-
 def _inputs(one: Pass) -> Inputs:
-    _, x, state, weights, options = one
+    cell, x, state, weights, options = one
     noise, reset = options["noise"], options["reset"]
     initial = None if reset is None else options["initial"]
-    perturbation = options["perturbation"]
     hold = noise.hold or {}
-    # Parameters may have been replaced since; the core would read past their end.
-    shapes = one.cell.parameter_shapes() if type(one.cell) is not GRU else {}
-    for name, shape in shapes.items():
-        if weights[name].shape != shape:
-            raise InvalidShape(
-                f"{name} of {one.cell!r} must have shape {tuple(shape)}, "
-                f"got {tuple(weights[name].shape)}"
-            )
+    _check_shapes(cell, weights)
+    fields = cell.State._fields
     masks = {f: v for f, v in hold.items() if isinstance(v, Tensor)}
     shares = {f: float(v) for f, v in hold.items() if not isinstance(v, Tensor)}
-    return inputs_of(_known(kind_of(one.cell)), x, state, weights)._replace(
+    added = options["perturbation"]
+    added = (
+        {}
+        if added is None
+        else {f: v for f, v in zip(fields, added, strict=True) if v is not None}
+    )
+    return inputs_of(cell, x, state, weights)._replace(
         lengths=options["lengths"],
         reset=reset,
-        initial_h=getattr(initial, "h", None),
-        initial_c=getattr(initial, "c", None),
+        initial_h=None if initial is None else initial[0],
+        initial_c=None if initial is None else joined(initial[1:]),
         mask=noise.recurrent_mask,
         hold_h=masks.get("h"),
-        hold_c=masks.get("c"),
-        added_h=getattr(perturbation, "h", None),
-        added_c=getattr(perturbation, "c", None),
+        hold_c=_filled(fields[1:], masks, x, cell),
+        added_h=added.get("h"),
+        added_c=_filled(fields[1:], added, x, cell),
         carry_gain=options["carry_gain"],
         packed=options.get("packed"),
-        share_h=shares.get("h", 0.0),
-        share_c=shares.get("c", 0.0),
+        share=[shares.get(f, 0.0) for f in fields] if shares else [],
         reverse=options["reverse"],
+        gates=options["return_gates"],
     )
 
 
-def _unrolled(one: Pass, outputs: Outputs) -> Unrolled:
+def _check_shapes(cell: Cell, weights: Mapping[str, Tensor]) -> None:
+    """Parameters may have been replaced since; the core would read past their end."""
+    size = cell.hidden_size
+    inner = sum(cell.inner) * size
+    rows = {
+        "ih": cell.input_gates * size,
+        "hh": cell.recurrent_gates * size,
+        "mh": inner,
+    }
+    columns = {"ih": cell.input_size, "hh": cell.output_size, "mh": size}
+    shapes: dict[str, tuple[int, ...]] = {"weight_hr": (cell.output_size, size)}
+    for part, count in rows.items():
+        shapes |= {f"weight_{part}": (count, columns[part]), f"bias_{part}": (count,)}
+    for name, extra in cell.parameters_per_unit.items():
+        shapes[name] = extra.shape(size)
+    for name, value in weights.items():
+        if name in shapes and tuple(value.shape) != shapes[name]:
+            raise InvalidShape(
+                f"{name} of {cell!r} must have shape {shapes[name]}, "
+                f"got {tuple(value.shape)}"
+            )
+
+
+def _filled(
+    fields: Sequence[str], given: Mapping[str, Tensor], x: Tensor, cell: Cell
+) -> Tensor | None:
+    """The fields beside h next to each other, zeros where one is not given."""
+    there = [f for f in fields if f in given]
+    if not there:
+        return None
+    like = given[there[0]]
+    parts = [given[f] if f in given else torch.zeros_like(like) for f in fields]
+    return joined(parts)
+
+
+def _unrolled(one: Pass, inputs: Inputs, outputs: Outputs, save: bool) -> Unrolled:
     cell, x, lengths = one.cell, one.x, one.options["lengths"]
-    kind = _known(kind_of(cell))
-    final = cell.State(*([outputs.h, outputs.c] if kind.has_c else [outputs.h]))
+    count = len(cell.State._fields) - 1
+
+    def fields(h: Tensor, c: Tensor) -> list[Tensor]:
+        return [h, *(c.chunk(count, -1) if count else ())]
+
+    final = cell.State(*fields(outputs.h, outputs.c))
     states = gates = None
     if one.options["return_states"]:
-        states = [outputs.h_steps, outputs.c_steps] if kind.has_c else [outputs.h_steps]
+        states = fields(outputs.h_steps, outputs.c_steps)
         if lengths is not None:
             # Steps that do not exist hold the state of the last one that was run.
             valid = valid_mask(lengths, x.size(0)).unsqueeze(-1)
@@ -201,7 +222,8 @@ def _unrolled(one: Pass, outputs: Outputs) -> Unrolled:
             ]
         states = cell.State(*states)
     if one.options["return_gates"]:
-        gates = {name: outputs.saved[:, :, i] for name, i in GATES[kind.cell].items()}
+        slots = inputs.program(save).gates
+        gates = {name: outputs.saved[:, :, slot] for name, slot in slots.items()}
         if lengths is not None:
             valid = valid_mask(lengths, x.size(0)).unsqueeze(-1)
             gates = {k: torch.where(valid, g, 0.0) for k, g in gates.items()}

@@ -18,18 +18,20 @@ from throughtime.layers import by_loop
 from throughtime.layers.by_loop import named
 
 # The fields of Inputs that are tensors come first.
-TENSORS = tuple(Inputs._fields[: Inputs._fields.index("share_h")])
+TENSORS = tuple(Inputs._fields[: Inputs._fields.index("share")])
 
 
 @torch.library.custom_op("throughtime::recurrence", mutates_args=())
 def recurrence(
     x: Tensor,
     weight_ih: Tensor,
-    weight_hh: Tensor,
     h: Tensor,
     c: Tensor | None,
+    weight_hh: Tensor | None,
+    weight_mh: Tensor | None,
     bias_ih: Tensor | None,
     bias_hh: Tensor | None,
+    bias_mh: Tensor | None,
     weight_hr: Tensor | None,
     extra: Tensor | None,
     lengths: Tensor | None,
@@ -43,13 +45,10 @@ def recurrence(
     added_c: Tensor | None,
     carry_gain: Tensor | None,
     packed: Tensor | None,
-    share_h: float,
-    share_c: float,
+    share: Sequence[float],
     reverse: bool,
     cell: str,
-    activation: str,
-    leak: float,
-    alpha: float,
+    gates: bool,
     save: bool,
     recompute: bool,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
@@ -57,12 +56,12 @@ def recurrence(
 
     With ``recompute`` nothing but the inputs waits for the gradient.
     """
-    inputs, kind = named(
-        x, weight_ih, weight_hh, h, c, bias_ih, bias_hh, weight_hr, extra, lengths,
-        reset, initial_h, initial_c, mask, hold_h, hold_c, added_h, added_c,
-        carry_gain, packed, share_h, share_c, reverse, cell, activation, leak, alpha,
+    inputs = named(
+        x, weight_ih, h, c, weight_hh, weight_mh, bias_ih, bias_hh, bias_mh, weight_hr,
+        extra, lengths, reset, initial_h, initial_c, mask, hold_h, hold_c, added_h,
+        added_c, carry_gain, packed, share, reverse, cell, gates,
     )  # fmt: skip
-    h_steps, c_steps, h, c, saved = kernels.forward(inputs, kind, save)
+    h_steps, c_steps, h, c, saved = kernels.forward(inputs, save)
     return h_steps, c_steps, h, c, saved
 
 
@@ -73,13 +72,10 @@ def recurrence_backward(
     grads: Sequence[Tensor],
     given: Sequence[bool],
     wanted: Sequence[bool],
-    share_h: float,
-    share_c: float,
+    share: Sequence[float],
     reverse: bool,
     cell: str,
-    activation: str,
-    leak: float,
-    alpha: float,
+    gates: bool,
 ) -> list[Tensor]:
     """Gradients of the tensors that are ``wanted``, in their order.
 
@@ -88,12 +84,9 @@ def recurrence_backward(
     ``outputs`` they are computed again.
     """
     every = _spread([*tensors, *grads], given)
-    inputs, kind = named(
-        *every[: len(TENSORS)],
-        *(share_h, share_c, reverse, cell, activation, leak, alpha),
-    )
+    inputs = named(*every[: len(TENSORS)], share, reverse, cell, gates)
     saved = Outputs(*outputs) if outputs else None
-    found = kernels.backward(inputs, kind, saved, every[len(TENSORS) :], wanted)
+    found = kernels.backward(inputs, saved, every[len(TENSORS) :], wanted)
     return [g for g in found if g is not None]
 
 
@@ -107,8 +100,7 @@ def _spread(
 
 @recurrence.register_fake
 def _(*values: Any) -> tuple[Tensor, ...]:
-    inputs, kind = named(*values)
-    return tuple(outputs_like(inputs, kind, values[-2]))
+    return tuple(outputs_like(named(*values), values[-2]))
 
 
 @recurrence_backward.register_fake

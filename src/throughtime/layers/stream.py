@@ -144,7 +144,23 @@ class _LoopStream:
         return self.state[0].clone()
 
 
-class _Bfloat16Stream(CoreStream):
+class _NativeStream(CoreStream):
+    """The core's stream with the fields of the state apart."""
+
+    @property
+    def state(self) -> list[Tensor]:
+        h, *rest = super().state
+        return [h, *(c for joint in rest for c in joint.split(self._width, -1))]
+
+    @state.setter
+    def state(self, fields: Sequence[Tensor]) -> None:
+        self._width = fields[-1].size(-1)
+        rest = native.joined(list(fields)[1:])
+        apart = [fields[0]] if rest is None else [fields[0], rest]
+        CoreStream.state.__set__(self, apart)
+
+
+class _Bfloat16Stream(_NativeStream):
     """Weights, inputs and outputs of bfloat16; state and arithmetic of float32."""
 
     def step(self, x: Tensor) -> Tensor:
@@ -156,7 +172,7 @@ class _Bfloat16Stream(CoreStream):
 
     @state.setter
     def state(self, fields: Sequence[Tensor]) -> None:
-        CoreStream.state.__set__(self, [field.float() for field in fields])
+        _NativeStream.state.__set__(self, [field.float() for field in fields])
 
 
 def _part(layer: "Recurrent", index: int, start: Any) -> CoreStream | _LoopStream:
@@ -166,18 +182,19 @@ def _part(layer: "Recurrent", index: int, start: Any) -> CoreStream | _LoopStrea
     rates = {f: r for f, r in layer.zoneout.items() if r > 0 and f in cell.state_sizes}
     start = [field.detach() for field in start]
     x = start[0].new_empty(1, len(start[0]), cell.input_size)
-    kind = native.kind_of(cell)
     with torch.no_grad():
-        usable = native.usable(kind, [x, *weights.values(), *start])
+        usable = native.usable(cell, [x, *weights.values(), *start])
     if layer.backend != "loop" and usable:
-        assert kind is not None
         weights = {name: w.detach() for name, w in weights.items()}
-        inputs = native.inputs_of(kind, x, start, weights)
-        shares = {f"share_{field}": rate for field, rate in rates.items()}
-        inputs = inputs._replace(**shares)
+        inputs = native.inputs_of(cell, x, start, weights)
+        shares = [rates.get(field, 0.0) for field in cell.State._fields]
+        inputs = inputs._replace(share=shares if any(shares) else [])
         if x.dtype == torch.bfloat16:
             wide = native.converted(inputs, torch.float32)
             # With more rows the products, not the weights, are what a step waits for.
-            return _Bfloat16Stream(wide, kind, half=len(start[0]) <= 8)
-        return CoreStream(inputs, kind)
+            stream = _Bfloat16Stream(wide, half=len(start[0]) <= 8)
+        else:
+            stream = _NativeStream(inputs)
+        stream.state = start
+        return stream
     return _LoopStream(cell, weights, rates, start)

@@ -33,12 +33,16 @@ def check_backend(backend: str, cells: Sequence[Cell]) -> str:
         if reason is not None:
             raise InvalidValue(f"backend='native' cannot run: {reason}")
         for cell in cells:
-            if native.kind_of(cell) is None:
+            reason = native.missing_rule(cell)
+            if reason:
                 raise InvalidValue(
-                    f"backend='native' has no rule for {cell!r}; use backend='auto'"
+                    f"backend='native' cannot run {cell!r}: {reason}; use "
+                    "backend='auto', which takes the plain loop"
                 )
     if backend == "auto":
         _say_once_if_slow()
+        for cell in cells:
+            _say_once_if_unknown(native.missing_rule(cell))
     return backend
 
 
@@ -52,12 +56,21 @@ def _say_once_if_slow() -> None:
         )
 
 
+@cache
+def _say_once_if_unknown(reason: str) -> None:
+    if reason:
+        warnings.warn(
+            f"a cell runs on the plain loop, several times slower: {reason}",
+            stacklevel=4,
+        )
+
+
 def used_backend(backend: str, cells: Sequence[Cell], weights: Sequence[Tensor]) -> str:
     """What runs for these cells and weights: ``native``, ``loop`` or ``mixed``."""
     if backend == "loop":
         return "loop"
     fast = {
-        native.usable(native.kind_of(cell), [weight])
+        native.usable(cell, [weight])
         for cell, weight in zip(cells, weights, strict=True)
     }
     return "mixed" if len(fast) > 1 else "native" if fast.pop() else "loop"
@@ -118,12 +131,9 @@ def _is_native(one: Pass) -> bool:
     cell, x, state, weights, options = one
     if not x.size(0) or not x.size(1):
         return False
-    kind = native.kind_of(cell)
-    if options["return_gates"] and not native.has_gates(kind):
-        return False
     more = [*(options["initial"] or ()), *(options["perturbation"] or ())]
     given = [x, *weights.values(), *state, *(t for t in more if t is not None)]
-    return native.usable(kind, given)
+    return native.usable(cell, given)
 
 
 def _by_loop(one: Pass, recompute: bool) -> Unrolled:
