@@ -11,8 +11,8 @@ import torch
 import throughtime as tt
 from tests.layers.native_cases import random_case, results
 from throughtime import kernels
-from throughtime.kernels import Inputs, Kind
-from throughtime.layers.native import kind_of
+from throughtime.kernels import Inputs
+from throughtime.layers.lowering import lowered
 from throughtime.layers.operators import recurrence
 
 CORE = kernels.library()
@@ -26,7 +26,7 @@ needs_core = pytest.mark.skipif(
 def test_equals_the_loop_in_values_and_gradients(block):
     for seed in range(50 * block, 50 * block + 50):
         case = random_case(seed)
-        assert kind_of(case.cell) is not None
+        assert not lowered(case.cell).reason
         ours, plain = results(case, "auto", seed), results(case, "loop", seed)
         for a, b in zip(ours, plain, strict=True):
             torch.testing.assert_close(a, b, rtol=1e-10, atol=1e-10, msg=f"{seed}")
@@ -107,9 +107,10 @@ def test_unknown_instruction_set_lists_the_known_ones():
 @needs_core
 def test_operators_keep_torchs_promises():
     x = torch.randn(5, 2, 3, requires_grad=True)
-    weights = [torch.randn(16, n, requires_grad=True) for n in (3, 4)]
+    w_ih, w_hh = (torch.randn(16, n, requires_grad=True) for n in (3, 4))
     state = [torch.zeros(2, 4), torch.zeros(2, 4)]
-    arguments = (*Inputs(x, *weights, *state), *Kind("lstm"))
+    key = lowered(tt.cells.LSTM(3, 4)).key
+    arguments = Inputs(x, w_ih, *state, weight_hh=w_hh, cell=key)
     torch.library.opcheck(recurrence, (*arguments, True, False))
     torch.library.opcheck(recurrence, (*arguments, False, True))
 
