@@ -193,14 +193,16 @@ def test_backend_names():
     assert tt.LSTM(3, 4).backend_used == "native"
     assert tt.LSTM(3, 4, proj_size=2).backend_used == "native"
 
-    class Mine(tt.cells.GRU):  # may have another equation
-        pass
+    class Mine(tt.cells.GRU):
+        def advance(self, a_x, state, weights, mask=None):
+            return super().advance(2 * a_x, state, weights, mask)
 
-    assert tt.Recurrent(Mine(3, 4)).backend_used == "loop"
+    with pytest.warns(UserWarning, match="Mine replaces advance"):
+        assert tt.Recurrent(Mine(3, 4)).backend_used == "loop"
     several = [tt.cells.GRU(3, 4), Mine(4, 4)]
     assert tt.Recurrent(several).backend_used == "mixed"
     assert tt.LSTM(3, 4).to(torch.bfloat16).backend_used == "loop"
-    with pytest.raises(ValueError, match="has no rule for Mine"):
+    with pytest.raises(ValueError, match="cannot run Mine.*replaces advance"):
         tt.Recurrent(several, backend="native")
 
 

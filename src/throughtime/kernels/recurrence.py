@@ -60,7 +60,7 @@ class Inputs(NamedTuple):
     added_c: Tensor | None = None
     carry_gain: Tensor | None = None
     packed: Tensor | None = None
-    share: Sequence[float] = ()
+    share: Sequence[float] = (0.0,)  # torch takes an empty list for one of tensors
     reverse: bool = False
     cell: str = ""
     gates: bool = False

@@ -8,11 +8,12 @@ import copy
 import linecache
 import operator
 from collections.abc import Callable
+from hashlib import sha256
 from typing import Any, NamedTuple
 
 from torch import fx
 
-from throughtime.cells import Cell, row_norm
+from throughtime.cells import LSTM, Cell, row_norm
 from throughtime.cells.tracing import Traced, product, trace
 from throughtime.errors import InvalidCell, ThroughtimeError
 from throughtime.kernels import Definition, Variant, define
@@ -29,35 +30,53 @@ class NotLowered(ThroughtimeError):
 
 
 class Lowered(NamedTuple):
-    """A cell for the kernels: the key of its definition, or why it has none."""
+    """A cell for the kernels: the key of its definition; or "", and why."""
 
     key: str
     reason: str = ""
 
 
-_KNOWN: dict[tuple[Any, ...], Lowered] = {}
 # By key: the cell itself, for what the kernels have no rule for.
 _CELLS: dict[str, Cell] = {}
 
 
 def lowered(cell: Cell) -> Lowered:
-    """The key under which the kernels know the step of a cell."""
-    kind = (type(cell), repr(sorted(cell.options.items())))
-    if kind not in _KNOWN:
-        _KNOWN[kind] = _define(cell, f"{type(cell).__name__} {len(_KNOWN)}")
-    return _KNOWN[kind]
+    """The key under which the kernels know the step of a cell; made once per cell."""
+    known = cell.__dict__.get("_lowered")
+    # A cell may come from another process, whose keys nobody has defined here.
+    if known is None or not (known.reason or known.key in _CELLS):
+        known = _define(cell)
+        cell.__dict__["_lowered"] = known
+    return known
 
 
-def _define(cell: Cell, key: str) -> Lowered:
+def _define(cell: Cell) -> Lowered:
     try:
         definition = lower(cell, trace(cell))
     except (NotLowered, InvalidCell) as error:
-        return Lowered(key, str(error))
+        return Lowered("", str(error))
     program = compile_step(definition, Variant(save=True, pure=False))
     reason = too_large(program) or _projection(definition, cell)
+    if reason:
+        return Lowered("", reason)
+    key = _key(cell, definition)
     define(key, definition)
-    _CELLS[key] = cell.description()
-    return Lowered(key, reason)
+    _CELLS.setdefault(key, cell.description())
+    return Lowered(key)
+
+
+def _key(cell: Cell, definition: Definition) -> str:
+    """The same for cells with the same step, whatever their sizes."""
+    order = below([*definition.state, *definition.gates.values()])
+    number = {node: k for k, node in enumerate(order)}
+    nodes = [(n.op, [number[a] for a in n.args], repr(n.attribute)) for n in order]
+    ends = [number[node] for node in definition.state]
+    gates = [(name, number[node]) for name, node in definition.gates.items()]
+    counts = definition.x_gates, definition.h_gates, definition.fields, definition.rows
+    extras = [(n, e.rows, e.scalar) for n, e in cell.parameters_per_unit.items()]
+    projected = cell.output_size if cell.output_size != cell.hidden_size else 0
+    text = repr((nodes, ends, gates, counts, extras, projected))
+    return f"{type(cell).__name__} {sha256(text.encode()).hexdigest()[:20]}"
 
 
 def _projection(definition: Definition, cell: Cell) -> str:
@@ -83,6 +102,13 @@ def lower(cell: Cell, traced: Traced) -> Definition:
     Raises:
         NotLowered: an operation has no form; the message names it and its line.
     """
+    for method in ("advance", "input_part", "recurrent_part", "step"):
+        own = getattr(type(cell), method)
+        if own not in (getattr(Cell, method), getattr(LSTM, method)):
+            raise NotLowered(
+                f"{type(cell).__name__} replaces {method}, which the kernels "
+                "cannot read; put what it does into pointwise or prepare"
+            )
     make = Expressions()
     leaves: dict[str, Node] = {}
     for kind, count in (("x", cell.input_gates), ("h", cell.recurrent_gates)):

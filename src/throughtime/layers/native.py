@@ -161,7 +161,7 @@ def _inputs(one: Pass) -> Inputs:
         added_c=_filled(fields[1:], added, x, cell),
         carry_gain=options["carry_gain"],
         packed=options.get("packed"),
-        share=[shares.get(f, 0.0) for f in fields] if shares else [],
+        share=[shares.get(f, 0.0) for f in fields],
         reverse=options["reverse"],
         gates=options["return_gates"],
     )

@@ -188,7 +188,7 @@ def _part(layer: "Recurrent", index: int, start: Any) -> CoreStream | _LoopStrea
         weights = {name: w.detach() for name, w in weights.items()}
         inputs = native.inputs_of(cell, x, start, weights)
         shares = [rates.get(field, 0.0) for field in cell.State._fields]
-        inputs = inputs._replace(share=shares if any(shares) else [])
+        inputs = inputs._replace(share=shares)
         if x.dtype == torch.bfloat16:
             wide = native.converted(inputs, torch.float32)
             # With more rows the products, not the weights, are what a step waits for.
