@@ -80,7 +80,8 @@ def SLSTM(
     """
     i, f, g, o = (x + h for x, h in zip(a_x, a_h, strict=True))
     kept = (f if exponential_forget else -softplus(-f)) + state.m
-    m = torch.where(state.n == 0, i, torch.maximum(kept, i))
+    kept = torch.where(state.n == 0, i, kept)
+    m = torch.maximum(kept, i)
     i, f, o = torch.exp(i - m), torch.exp(kept - m), torch.sigmoid(o)
     c = f * state.c + i * torch.tanh(g)
     n = f * state.n + i
