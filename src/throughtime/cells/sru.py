@@ -31,7 +31,7 @@ def _start(weights: Mapping[str, Tensor]) -> None:
     parameters={"recurrent": PerUnit(2)},
     start=_start,
     name="sru",
-    equation="c_t = f_t ⊙ c_{t-1} + (1 - f_t) ⊙ W x_t,  h_t = r_t ⊙ c_t + (1 - r_t) ⊙ U x_t",
+    equation="c_t = f_t ⊙ c_{t-1} + (1 - f_t) ⊙ W x_t,  h_t = r_t ⊙ c_t + ...",
     source="Lei et al., 2018, arXiv 1709.02755",
 )
 def SRU(a_x: Parts, a_h: Parts, state: Any, recurrent: Parts) -> Any:
