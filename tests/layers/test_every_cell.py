@@ -4,20 +4,25 @@ import pytest
 import torch
 
 import throughtime as tt
+from tests.cells.reference import ROWS
 from tests.layers.test_recurrent import naive, x_of
+from throughtime import kernels
 from throughtime.cells import CELLS, build_cell
 
 every = pytest.mark.parametrize("name", CELLS)
 TOLERANCE = {"rtol": 0, "atol": 1e-12}
 
 
-def make(name, **options):
+def make(name, cell_options=None, **options):
     """A float64 layer of 4 units with random weights."""
     torch.manual_seed(5)
-    layer = tt.Recurrent(build_cell(name, 3, 4), **options).double()
+    layer = tt.Recurrent(build_cell(name, 3, 4, cell_options), **options).double()
     with torch.no_grad():
         for parameter in layer.parameters():
             parameter.add_(0.3 * torch.randn_like(parameter))
+        for key, parameter in layer.named_parameters():
+            if key.startswith("initial_n"):  # of the sLSTM: a sum of positive numbers
+                parameter.abs_().add_(0.5)
     return layer
 
 
@@ -96,3 +101,30 @@ def test_every_parameter_is_used(name):
         strict=True,
     ):
         assert gradient.abs().max() > 0, key
+
+
+@pytest.mark.skipif(kernels.missing() is not None, reason="no compiled core")
+@pytest.mark.parametrize("row", ROWS, ids=str)
+def test_the_core_equals_the_loop(row):
+    """Outputs, final state and all gradients, over lengths, resets and directions."""
+    results = []
+    for backend in ("loop", "native"):
+        layer = make(
+            row.cell,
+            row.options,
+            num_layers=2,
+            bidirectional=True,
+            learned_initial_state=True,
+            backend=backend,
+        )
+        x = x_of(7, 4).requires_grad_()
+        reset = torch.zeros(7, 4, dtype=torch.bool)
+        reset[3, 0] = reset[5, 3] = reset[2, 2] = True
+        outputs, state = layer(x, lengths=[7, 0, 4, 6], reset=reset)
+        ends = [field for s in state for field in s]
+        loss = sum((f * torch.cos(f)).sum() for f in (outputs, *ends))
+        wanted = [x, *layer.parameters()]
+        gradients = torch.autograd.grad(loss, wanted, materialize_grads=True)
+        results.append([outputs, *ends, *gradients])
+    for got, want in zip(*results, strict=True):
+        torch.testing.assert_close(got, want, rtol=1e-10, atol=1e-10)
