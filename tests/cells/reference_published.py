@@ -333,7 +333,7 @@ def fast_grnn(w, x, s):
     return {"h": share * np.tanh(a + b_n) + z * s["h"]}
 
 
-def antisymmetric(step_size=0.1, damping=0.01, gated=False):
+def antisymmetric(step_size=0.1, damping=1.0, gated=False):
     def step(w, x, s):
         h, free = s["h"], w["weight_hh"]
         u = (free - free.T - damping * np.eye(len(h))) @ h + w["bias_hh"]
@@ -344,19 +344,13 @@ def antisymmetric(step_size=0.1, damping=0.01, gated=False):
     return step
 
 
-def cornn(dt=0.054, gamma=4.9, epsilon=4.8):
+def cornn(dt=0.5, gamma=1.0, epsilon=1.0):
     def step(w, x, s):
         force = np.tanh(ih(w, x) + hh(w, s["h"]) + mh(w, s["z"]))
         z = s["z"] + dt * (force - gamma * s["h"] - epsilon * s["z"])
         return {"h": s["h"] + dt * z, "z": z}
 
     return step
-
-
-def unicornn(w, x, s):
-    dt = 0.1 * sigmoid(w["control"])
-    z = s["z"] - dt * (np.tanh(w["recurrent"] * s["h"] + ih(w, x)) + s["h"])
-    return {"h": s["h"] + dt * z, "z": z}
 
 
 def lem(dt=1.0):

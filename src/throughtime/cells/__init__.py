@@ -60,7 +60,6 @@ from throughtime.cells.slstm import SLSTM as SLSTM
 from throughtime.cells.sru import SRU as SRU
 from throughtime.cells.star import STAR as STAR
 from throughtime.cells.ugrnn import UGRNN as UGRNN
-from throughtime.cells.unicornn import UnICORNN as UnICORNN
 from throughtime.cells.working_memory_lstm import WorkingMemoryLSTM as WorkingMemoryLSTM
 from throughtime.errors import unknown_name
 
@@ -112,7 +111,6 @@ CELLS: dict[str, type[Cell]] = {
         AntisymmetricRNN,
         GatedAntisymmetricRNN,
         CoRNN,
-        UnICORNN,
         LEM,
     )
 }
