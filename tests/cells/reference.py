@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 from scipy import special
 
+from tests.cells import reference_published as published
+
 
 def sigmoid(z):
     return special.expit(z)
@@ -133,4 +135,69 @@ ROWS = [
     Row("gru", gru()),
     Row("gru", gru(after=False), {"reset_after": False}),
     Row("gru", gru(after=False), {"reset_after": False, "bias": False}),
+    Row("peephole_lstm", lstm(peephole=True)),
+    Row("peephole_lstm", lstm(peephole=True), {"forget_bias": 1.0}),
+    Row("layer_norm_lstm", lstm(norm=True)),
+    Row("original_lstm", published.original_lstm),
+    Row("coupled_lstm", published.coupled_lstm),
+    Row("multiplicative_lstm", published.multiplicative_lstm),
+    Row("multiplicative_lstm", published.multiplicative_lstm, {"bias": False}),
+    Row("working_memory_lstm", published.working_memory_lstm),
+    Row("slstm", published.slstm()),
+    Row("slstm", published.slstm(heads=2), {"heads": 2}),
+    Row("slstm", published.slstm(exponential=True), {"exponential_forget": True}),
+    Row("layer_norm_gru", published.layer_norm_gru),
+    Row("layer_norm_gru", published.layer_norm_gru, {"bias": False}),
+    Row("ligru", published.ligru()),
+    Row("ligru", published.ligru(norm=True), {"layer_norm": True}),
+    *(
+        Row(name, getattr(published, name))
+        for name in ("mgu", "mut1", "mut2", "mut3", "ugrnn", "cfn", "atr", "star")
+    ),
+    Row("mgu", published.mgu, {"bias": False}),
+    Row("light_ru", published.light_ru),
+    Row("minimal_rnn", published.minimal_rnn),
+    Row("janet", published.janet()),
+    Row("janet", published.janet(0.0), {"beta": 0.0, "longest": 10.0}),
+    Row("ran", published.ran()),
+    Row("ran", published.ran(lambda c: c), {"nonlinearity": "identity"}),
+    Row("brc", published.brc),
+    Row("nbrc", published.nbrc),
+    Row("nas", published.nas),
+    Row("rhn", published.rhn()),
+    Row("rhn", published.rhn(1), {"depth": 1}),
+    Row("rhn", published.rhn(4), {"depth": 4, "bias": False}),
+    Row("scrn", published.scrn()),
+    Row("scrn", published.scrn(0.5), {"alpha": 0.5, "bias": False}),
+    Row("jordan", published.jordan),
+    Row("clockwork", published.clockwork((1, 2, 4, 8))),
+    Row("clockwork", published.clockwork((3, 1, 2)), {"periods": (3, 1, 2)}),
+    Row("indrnn", published.indrnn(lambda z: np.maximum(z, 0))),
+    Row("indrnn", published.indrnn(np.tanh), {"nonlinearity": "tanh"}),
+    Row("min_gru", published.min_gru()),
+    Row("min_gru", published.min_gru(published.positive), {"positive": True}),
+    Row("min_lstm", published.min_lstm()),
+    Row("min_lstm", published.min_lstm(published.positive), {"positive": True}),
+    Row("qrnn", published.qrnn),
+    Row("qrnn", published.qrnn, {"bias": False}),
+    Row("qrnn_window_1", published.qrnn_window_1),
+    Row("sru", published.sru),
+    Row("fast_rnn", published.fast_rnn),
+    Row("fast_grnn", published.fast_grnn),
+    Row("fast_grnn", published.fast_grnn, {"bias": False}),
+    Row("antisymmetric_rnn", published.antisymmetric()),
+    Row(
+        "antisymmetric_rnn",
+        published.antisymmetric(1.0, 0.01),
+        {"step_size": 1.0, "damping": 0.01},
+    ),
+    Row("gated_antisymmetric_rnn", published.antisymmetric(gated=True)),
+    Row("cornn", published.cornn()),
+    Row(
+        "cornn",
+        published.cornn(0.054, 4.9, 4.8),
+        {"step_size": 0.054, "stiffness": 4.9, "damping": 4.8},
+    ),
+    Row("lem", published.lem()),
+    Row("lem", published.lem(0.3), {"step_size": 0.3}),
 ]

@@ -45,6 +45,18 @@ def test_sizes(name, sizes, error, says):
         ("elman", {"recurrent_init": "ones"}, InvalidValue, "'ones': known are"),
         ("irnn", {"input_std": -1}, InvalidValue, "input_std should be a number"),
         ("gru", {"peephole": True}, InvalidValue, "option of cell 'gru' 'peephole'"),
+        ("rhn", {"depth": 0}, InvalidValue, "depth must be greater than zero, got 0"),
+        ("janet", {"longest": 0.5}, InvalidValue, "longest should be a number in"),
+        ("slstm", {"heads": 3}, InvalidValue, "heads must divide hidden_size = 4, got"),
+        (
+            "clockwork",
+            {"periods": (1, 0)},
+            InvalidValue,
+            r"positive integers.*\(1, 0\)",
+        ),
+        ("clockwork", {"periods": range(1, 6)}, InvalidValue, "1 to hidden_size = 4"),
+        ("indrnn", {"nonlinearity": "swish"}, InvalidValue, "unknown nonlinearity"),
+        ("mgu", {"peephole": True}, InvalidValue, "option of cell 'mgu' 'peephole'"),
         ("vanilla", {}, InvalidValue, "unknown cell 'vanilla': known are elman, irnn"),
     ],
 )

@@ -6,10 +6,13 @@ import subprocess
 import sys
 
 import pytest
+import torch
+from torch.nn import functional as F
 
 from tests.cli.conftest import SMALL, TEXT
 from throughtime import kernels
 from throughtime.cells import CELLS
+from throughtime.cli.lm_run import build_model
 from throughtime.cli.settings import parse_value, sort_settings
 from throughtime.data import build_vocabulary
 from throughtime.errors import InvalidValue
@@ -90,10 +93,45 @@ def test_other_units(command, text, unit):
     assert text_.status == 0
 
 
-@pytest.mark.parametrize("cell", CELLS)
-def test_every_cell_by_name(command, text, cell):
+# One of each kind: built in, several states, a product inside the step, no recurrent
+# product, a matrix or a constant made by ``prepare``, normalised rows.
+KINDS = ("elman", "gru", "slstm", "mut3", "qrnn", "clockwork", "layer_norm_gru")
+
+
+@pytest.mark.parametrize("cell", KINDS)
+def test_cells_by_name(command, text, cell):
     outcome = command("train", "lm", text, *SMALL, "--cell", cell, "--out", "r")
     assert outcome.status == 0, outcome.err
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_every_cell_is_built_and_trained_by_name(cell):
+    settings = sort_settings(cell, ["embedding_size=4"])
+    torch.manual_seed(0)
+    model = build_model(5, {**settings.model, "hidden_size": 8})
+    x = torch.randint(5, (6, 3))
+    F.cross_entropy(model(x)[0].flatten(0, 1), x.flatten()).backward()
+    for name, parameter in model.named_parameters():
+        assert parameter.grad is not None, name
+        assert torch.isfinite(parameter.grad).all(), name
+
+
+def test_options_of_a_declared_cell(command, text, tmp_path):
+    outcome = command(
+        *("train", "lm", text, *SMALL, "--cell", "clockwork", "--out", "r"),
+        *("--set", "periods=[1,3]"),
+    )
+    assert outcome.status == 0, outcome.err
+    config = json.loads((tmp_path / "r" / "config.json").read_text())
+    assert config["model"]["cell_options"] == {"periods": [1, 3]}
+    again = command("generate", "r", "--prompt", "line", "--length", "5")
+    assert again.status == 0, again.err
+    wrong = command(
+        *("train", "lm", text, *SMALL, "--cell", "clockwork", "--out", "w"),
+        *("--set", "periods=[0]"),
+    )
+    assert wrong.status == 1
+    assert "periods must be 1 to hidden_size = 8 positive integers" in wrong.err
 
 
 def test_settings_reach_model_cell_and_training(command, text, tmp_path):

@@ -68,6 +68,8 @@ class Cell(nn.Module):
     gates: int | tuple[int, int]
     # Gates of each product inside the step, in the order in which it asks for them.
     inner: tuple[int, ...] = ()
+    # Whether the products have biases, in a cell that has any.
+    product_bias: ClassVar[bool] = True
     # One name per gate block of weight_hh, if there are several.
     gate_names: ClassVar[tuple[str, ...]] = ()
     # Further parameters, per unit or scalar, handed to the step under their names.
@@ -138,10 +140,11 @@ class Cell(nn.Module):
         shapes: dict[str, tuple[int, ...]] = {
             f"weight_{part}": (rows[part] * size, columns[part]) for part in parts
         }
-        if self.bias:
+        if self.bias and self.product_bias:
             shapes |= {f"bias_{part}": (rows[part] * size,) for part in parts}
         for name, extra in self.parameters_per_unit.items():
-            shapes[name] = extra.shape(size)
+            if not extra.constant:
+                shapes[name] = extra.shape(size)
         return shapes
 
     def weights(self) -> dict[str, Tensor]:
@@ -174,7 +177,8 @@ class Cell(nn.Module):
             for block in self.get_parameter(weight).chunk(gates):
                 block.copy_(init.initialise(name, tuple(block.shape), **options))
         for name, extra in self.parameters_per_unit.items():
-            extra.start(self.get_parameter(name))
+            if not extra.constant:
+                extra.start(self.get_parameter(name))
 
     def like(self, input_size: int, *, reference: Tensor | None = None) -> Self:
         """A fresh cell of the same kind and options, for another input size.
@@ -316,6 +320,9 @@ class Cell(nn.Module):
 
 def _default(cell: type[Cell], option: str) -> Any:
     """The default of a constructor option, wherever in the class tree it is named."""
+    declared = getattr(cell, "step_options", {})
+    if option in declared:
+        return declared[option]
     for parent in cell.__mro__:
         parameters = signature(parent.__init__).parameters
         if option in parameters:

@@ -38,6 +38,7 @@ class Declared(Cell):
     function: ClassVar[Step]
     step_options: ClassVar[Mapping[str, Any]]
     prepare_weights: ClassVar[Callable[..., Weights] | None]
+    start_weights: ClassVar[Callable[..., None] | None]
 
     def __init__(
         self,
@@ -56,6 +57,9 @@ class Declared(Cell):
                 known = ("bias", "input_init", "recurrent_init", *self.step_options)
                 raise unknown_name(f"option of cell {self.name!r}", option, known)
         self.settings = {**self.step_options, **options}
+        if not bias:
+            every = self.parameters_per_unit.items()
+            self.parameters_per_unit = {n: e for n, e in every if not e.bias}
         super().__init__(
             input_size,
             hidden_size,
@@ -67,6 +71,12 @@ class Declared(Cell):
             options=self.settings,
         )
         trace(self)
+
+    def apply_recipe(self) -> None:
+        start = type(self).start_weights
+        if start is not None:
+            start(self.weights(), **self.settings)
+        super().apply_recipe()
 
     def prepare(self, weights: Weights) -> Weights:
         own = type(self).prepare_weights
@@ -80,7 +90,11 @@ class Declared(Cell):
         weights: Weights,
         inner: Inner,
     ) -> tuple[Any, Gates]:
-        more = {name: weights[name] for name in self.parameters_per_unit}
+        more: dict[str, Any] = {
+            name: (0.0,) * extra.rows if extra.rows else 0.0
+            for name, extra in type(self).parameters_per_unit.items()
+        }
+        more |= {name: weights[name] for name in self.parameters_per_unit}
         if self.inner:
             more["inner"] = inner
         made = type(self).function(a_x, a_h, state, **more, **self.settings)
@@ -118,6 +132,9 @@ def cell(
     inner: Sequence[int] = (),
     parameters: Mapping[str, PerUnit] | None = None,
     prepare: Callable[..., Weights] | None = None,
+    start: Callable[..., None] | None = None,
+    product_bias: bool = True,
+    name: str = "",
     equation: str = "",
     source: str = "",
 ) -> Callable[[Step], type[Declared]]:
@@ -143,6 +160,11 @@ def cell(
         parameters: further parameters, each a ``throughtime.cells.PerUnit``.
         prepare: ``prepare(weights, **options)`` returns the weights that the products
             read, as in ``weights | {"weight_hh": f(weights["weight_hh"])}``.
+        start: ``start(weights, **options)`` fills fresh parameters in place, after
+            torch's uniform and before ``input_init`` and ``recurrent_init``.
+        product_bias: whether the products have biases; without, the step adds its own,
+            each a ``PerUnit(bias=True)``.
+        name: for tables and ``build_cell``; default: the function's name.
         equation: for tables; default: the first line of the docstring.
         source: publication and year.
 
@@ -169,45 +191,48 @@ def cell(
     extras = dict(parameters or {})
 
     def declare(function: Step) -> type[Declared]:
-        name = getattr(function, "__name__", "cell")
+        own_name = getattr(function, "__name__", "cell")
+        called = name or own_name
         where = _where(function)
         if "h" not in fields or not all(str(f).isidentifier() for f in fields):
             raise InvalidCell(
-                f"cell {name!r}{where}: state must name the field h, the output, "
+                f"cell {called!r}{where}: state must name the field h, the output, "
                 f"got {fields}"
             )
         counts = gates if isinstance(gates, tuple) else (gates, gates)
         if len(counts) != 2 or not all(_is_count(n) for n in counts) or not counts[0]:
             raise InvalidCell(
-                f"cell {name!r}{where}: gates must be a positive number, or a pair of "
-                f"the gates of a_x and of a_h (0: none), got {gates!r}"
+                f"cell {called!r}{where}: gates must be a positive number, or a pair "
+                f"of the gates of a_x and of a_h (0: none), got {gates!r}"
             )
         if not all(_is_count(n) and n for n in products):
             raise InvalidCell(
-                f"cell {name!r}{where}: inner must hold a positive number of gates "
+                f"cell {called!r}{where}: inner must hold a positive number of gates "
                 f"per product, got {inner!r}"
             )
-        options = _options(signature(function), extras, products, f"{name!r}{where}")
+        options = _options(signature(function), extras, products, f"{called!r}{where}")
         # h comes first, as in torch.
         ordered = ("h", *(f for f in fields if f != "h"))
         text = function.__doc__ or ""
-        record = namedtuple(f"{name}_state", ordered)  # pyright: ignore[reportUntypedNamedTuple]
+        record = namedtuple(f"{own_name}_state", ordered)  # pyright: ignore[reportUntypedNamedTuple]
         members = {
             "__doc__": text or None,
             "__module__": function.__module__,
-            "__qualname__": name,
-            "name": name,
+            "__qualname__": own_name,
+            "name": called,
             "equation": equation or text.strip().partition("\n")[0],
             "source": source,
             "gates": gates,
             "inner": products,
+            "product_bias": product_bias,
             "parameters_per_unit": extras,
             "State": record,
             "function": staticmethod(function),
             "step_options": options,
             "prepare_weights": None if prepare is None else staticmethod(prepare),
+            "start_weights": None if start is None else staticmethod(start),
         }
-        return type(name, (Declared,), members)
+        return type(own_name, (Declared,), members)
 
     return declare
 

@@ -14,6 +14,8 @@ from torch.overrides import handle_torch_function, has_torch_function
 
 from throughtime.errors import InvalidCell
 
+# The input part or the recurrent part of a step: one tensor (B, H) per gate.
+Parts = Sequence[Tensor]
 # The product inside a step: (B, H) -> one tensor (B, H) per gate.
 Inner = Callable[[Tensor], Sequence[Tensor]]
 
@@ -58,6 +60,9 @@ class PerUnit:
         init: where it starts: a number; or a function that fills the tensor in place,
             such as those of ``torch.nn.init``; None for torch's uniform in ±1/√H.
         scalar: one number for all units, shape ().
+        bias: it is there only where the cell has biases; without them the step gets 0.
+        constant: no parameter: the cell's ``prepare`` adds it to the weights, made from
+            the options, as for periods of a clock.
 
     >>> PerUnit(3).shape(5), PerUnit().shape(5), PerUnit(scalar=True).shape(5)
     ((3, 5), (5,), ())
@@ -66,6 +71,8 @@ class PerUnit:
     rows: int = 0
     init: float | Callable[[Tensor], object] | None = None
     scalar: bool = False
+    bias: bool = False
+    constant: bool = False
 
     def shape(self, hidden_size: int) -> tuple[int, ...]:
         """The parameter's shape for H units."""
@@ -79,6 +86,24 @@ class PerUnit:
             self.init(parameter)
         elif self.init is not None:
             parameter.fill_(self.init)
+
+
+def start_biases(weights: Mapping[str, Tensor], *values: float) -> None:
+    """Fill the biases of a fresh cell: b_ih with one value per gate, the others with 0.
+
+    For ``start`` of a declared cell; a cell without biases stays as it is.
+
+    >>> weights = {"bias_ih": torch.ones(4), "bias_hh": torch.ones(4)}
+    >>> start_biases(weights, 1.0, -1.0)
+    >>> weights["bias_ih"], weights["bias_hh"]
+    (tensor([ 1.,  1., -1., -1.]), tensor([0., 0., 0., 0.]))
+    """
+    for name in weights.keys() & {"bias_ih", "bias_hh", "bias_mh"}:
+        weights[name].zero_()
+    if "bias_ih" in weights:
+        blocks = weights["bias_ih"].chunk(len(values))
+        for block, value in zip(blocks, values, strict=True):
+            block.fill_(value)
 
 
 def row_norm(*values: Tensor, eps: float = 1e-5) -> Sequence[Tensor]:
