@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from throughtime import __version__, init
+from throughtime.cells import cell_title
 from throughtime.diagnostics import GradientFlow, gradient_flow
 from throughtime.losses import cross_entropy
 from throughtime.models import LanguageModel
@@ -42,7 +43,7 @@ def write_run_report(
     report = Report(
         title=f"Language model of {task.texts.source.title}",
         outcome=(
-            f"The {task.model.config.cell} model predicts the held-out text with "
+            f"The {cell_title(task.model.config.cell)} model predicts the held-out text with "
             f"perplexity {result.perplexity:.3f} per {unit}, {better} "
             f"the {baseline_name} at {baseline.perplexity:.3f}."
         ),

@@ -13,6 +13,7 @@ from rich.table import Table
 from rich.text import Text
 from torch import Tensor
 
+from throughtime.cells import cell_title
 from throughtime.cli.defaults import DEFAULTS
 from throughtime.cli.generate import GenerateOptions, generate_text
 from throughtime.cli.lm_data import Texts, TextSource, encode, load_texts, text_source
@@ -25,6 +26,7 @@ from throughtime.cli.lm_run import (
     evaluate_tokens,
     summarise,
 )
+from throughtime.cli.own_cell import keep_own_cell
 from throughtime.cli.progress import show_progress
 from throughtime.cli.settings import parse_value, sort_settings
 from throughtime.data import Vocabulary, build_vocabulary, load_vocabulary, streams
@@ -86,6 +88,7 @@ def start_run(
     _check_length(train_tokens, config)
     torch.manual_seed(config.seed)
     model = LanguageModel(len(vocabulary), model_config)
+    own = keep_own_cell(cell)
     run = RunFolder.create(
         path,
         {
@@ -96,11 +99,12 @@ def start_run(
                 "size": len(vocabulary),
                 "sha256": vocabulary.fingerprint(),
             },
-            "model": model_config.to_dict(),
+            "model": {**model_config.to_dict(), "cell": own.cell},
             "training": config.to_dict(),
+            **own.config,
         },
         model,
-        vocabulary_json=vocabulary.to_json(),
+        files={"vocabulary.json": vocabulary.to_json().encode(), **own.files},
         overwrite=overwrite,
     )
     return LanguageModelTask(
@@ -143,7 +147,7 @@ def resume_run(
     vocabulary = load_vocabulary(run.path / "vocabulary.json")
     check_vocabulary(vocabulary, config, path)
     texts = load_texts(source)
-    model = build_model(len(vocabulary), config["model"])
+    model = build_model(len(vocabulary), run)
     return LanguageModelTask(
         run,
         model,
@@ -187,7 +191,7 @@ def run_training(task: LanguageModelTask, *, tensorboard: bool) -> dict[str, Any
         f"text    {task.texts.source.title}\n"
         f"tokens  {len(task.train_tokens):,} to train on, "
         f"{len(task.held_out_tokens):,} held out\n"
-        f"model   {task.model.config.cell}, {parameters:,} parameters, "
+        f"model   {cell_title(task.model.config.cell)}, {parameters:,} parameters, "
         f"{len(task.vocabulary):,} different tokens\n"
         f"run     {task.run.path} (backend {task.model.recurrent.backend_used}, "
         f"{torch.get_num_threads()} threads)",
