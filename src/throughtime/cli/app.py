@@ -55,7 +55,7 @@ def root(
 
 def _finish(result: dict[str, Any] | list[dict[str, Any]], as_json: bool) -> None:
     if as_json:
-        typer.echo(json.dumps(result))
+        typer.echo(json.dumps(result, default=str))
 
 
 @train_app.command("lm")
@@ -73,7 +73,11 @@ def train_lm(
     ] = None,
     cell: Annotated[
         str | None,
-        typer.Option(help="See 'throughtime cells'.  \\[default: lstm]"),
+        typer.Option(
+            help="See 'throughtime cells'; or one of your own, as file.py:MyCell.  "
+            "\\[default: lstm]",
+            metavar="NAME",
+        ),
     ] = None,
     hidden_size: Annotated[
         int | None, typer.Option(help=_usual("Units per layer.", "hidden_size"))
@@ -244,14 +248,23 @@ def generate(
 
 
 @app.command()
-def cells(as_json: Json = False) -> None:
-    """List the recurrent cells: equation, options, parameters, path.
+def cells(
+    name: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[NAME]",
+            help="A cell to show in full, also one of a file: file.py:MyCell.",
+        ),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """List the recurrent cells: equation, parameters, path; or show one in full.
 
-    Example: throughtime cells --json
+    Example: throughtime cells lstm
     """
-    from throughtime.cli.cells import print_cells
+    from throughtime.cli.cells import print_cell, print_cells
 
-    _finish(print_cells(), as_json)
+    _finish(print_cells() if name is None else print_cell(name), as_json)
 
 
 @app.command()

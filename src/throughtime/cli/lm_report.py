@@ -39,11 +39,12 @@ def write_run_report(
     flows = measure_flow(task.model, task.held_out_tokens)
     spectra = recurrent_spectra(task.model)
     unit = {"char": "character", "bpe": "subword"}.get(task.vocabulary.unit, "word")
+    cell = cell_title(task.model.config.cell)
     better = "below" if result.perplexity < baseline.perplexity else "above"
     report = Report(
         title=f"Language model of {task.texts.source.title}",
         outcome=(
-            f"The {cell_title(task.model.config.cell)} model predicts the held-out text with "
+            f"The {cell} model predicts the held-out text with "
             f"perplexity {result.perplexity:.3f} per {unit}, {better} "
             f"the {baseline_name} at {baseline.perplexity:.3f}."
         ),
