@@ -78,14 +78,14 @@ def start_run(
     usual = [f"{key}={value}" for key, value in DEFAULTS.items() if key not in chosen]
     options = sort_settings(cell, [*usual, *settings])
     model_config = LanguageModelConfig.from_dict(options.model)
-    config = TrainingConfig.from_dict(_full_tau(options.training))
+    config = TrainingConfig.from_dict(full_tau(options.training))
     path = out or Path("runs") / f"lm-{datetime.now():%Y%m%d-%H%M%S}"
     RunFolder.check_target(path, overwrite=overwrite)
     texts = load_texts(text_source(files, valid, unit))
     vocabulary = build_vocabulary(texts.train, unit, **options.vocabulary)
     train_tokens = encode(vocabulary, texts.train, "training")
     held_out_tokens = encode(vocabulary, texts.held_out, "held-out")
-    _check_length(train_tokens, config)
+    check_length(train_tokens, config)
     torch.manual_seed(config.seed)
     model = LanguageModel(len(vocabulary), model_config)
     own = keep_own_cell(cell)
@@ -160,7 +160,7 @@ def resume_run(
     )
 
 
-def _check_length(tokens: Tensor, config: TrainingConfig) -> None:
+def check_length(tokens: Tensor, config: TrainingConfig) -> None:
     """Raise if the streams are shorter than one window.
 
     Raises:
@@ -175,7 +175,8 @@ def _check_length(tokens: Tensor, config: TrainingConfig) -> None:
         )
 
 
-def _full_tau(training: dict[str, Any]) -> dict[str, Any]:
+def full_tau(training: dict[str, Any]) -> dict[str, Any]:
+    """Options of a training in which ``tau`` may be the word ``full``."""
     return {**training, "tau": None} if training.get("tau") == "full" else training
 
 
@@ -211,7 +212,7 @@ def run_training(task: LanguageModelTask, *, tensorboard: bool) -> dict[str, Any
         validate=validate,
         resume=task.resumed,
     )
-    show_progress(records, console, writer=writer)
+    show_progress(records, console, writer=writer, time_budget=task.config.time_budget)
     task.run.load_weights(task.model)
     with console.status("measuring on the held-out text"):
         result = evaluate_tokens(task.model, task.held_out_tokens, task.vocabulary)
