@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 import subprocess
 import sys
 
@@ -9,7 +10,7 @@ import pytest
 
 from tests.cli.conftest import SMALL, TEXT
 from throughtime import kernels
-from throughtime.cells import CELLS
+from throughtime.cells import CELLS, cell_options
 from throughtime.cli.settings import parse_value, sort_settings
 from throughtime.data import build_vocabulary
 from throughtime.errors import InvalidValue
@@ -157,7 +158,45 @@ def test_cells_lists_every_cell(command):
     assert sizes["elman"] == 20_200
     assert sizes["lstm"] == 4 * 20_200
     assert sizes["gru"] == 3 * 20_200
-    assert "peephole" in outcome.out
+
+
+def test_the_table_of_cells_fits_a_terminal(command, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    lines = command("cells").out.splitlines()
+    assert max(map(len, lines)) <= 80
+    # Names, figures and paths stand whole; only equations go on below.
+    starts = [line.split()[0] for line in lines if line.split()]
+    assert set(CELLS) <= set(starts)
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_one_cell_in_full(command, cell):
+    outcome = command("cells", cell, "--json")
+    page = outcome.last
+    kind = CELLS[cell]
+    made = kind(1009, 120)
+    assert page["options"] == cell_options(cell)
+    assert page["source"] == kind.source
+    assert list(page["state"]) == list(kind.State._fields)
+    # Letters put back into numbers.
+    values = {"I": 1009, "H": 120}
+    for shape, (name, p) in zip(page["shapes"], made.named_parameters(), strict=True):
+        letters = re.sub(r"(\d) (?=H)", r"\1*", shape["shape"])
+        assert (shape["name"], eval(letters, {}, values)) == (name, tuple(p.shape))
+    for word in (cell, page["backend"], *page["options"]):
+        assert word in outcome.out
+
+
+def test_starting_values_are_told(command):
+    def starts(cell):
+        shapes = command("cells", cell, "--json").last["shapes"]
+        return {shape["name"]: shape["start"] for shape in shapes}
+
+    assert set(starts("lstm").values()) == {"uniform in ±1/√H"}
+    irnn = starts("irnn")
+    assert irnn["weight_hh"] == "identity"
+    assert irnn["bias_hh"] == "0"
+    assert irnn["weight_ih"].endswith("deviation 0.001")
 
 
 def test_doctor_says_what_runs_and_checks_it(command):

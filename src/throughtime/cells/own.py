@@ -121,7 +121,8 @@ def _run(path: str, source: bytes) -> ModuleType:
     digest = hashlib.sha256(source).hexdigest()
     if (path, digest) in _MODULES:
         return _MODULES[path, digest]
-    module = ModuleType(f"throughtime_own_{digest[:16]}")
+    place = hashlib.sha256(path.encode()).hexdigest()
+    module = ModuleType(f"throughtime_own_{place[:8]}_{digest[:8]}")
     module.__file__ = path
     try:
         text = source.decode("utf-8-sig")

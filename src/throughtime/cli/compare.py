@@ -26,13 +26,15 @@ from throughtime.cli.settings import sort_settings
 from throughtime.cli.train_lm import VALIDATION_STREAMS, check_length, full_tau
 from throughtime.data import Vocabulary, build_vocabulary, streams
 from throughtime.diagnostics import GradientFlow
-from throughtime.errors import InvalidValue, RunError, ThroughtimeError
+from throughtime.errors import InvalidValue, RunError, ThroughtimeError, TrainingError
 from throughtime.models import LanguageModel, LanguageModelConfig
 from throughtime.training import StepInfo, TrainingConfig, train
 from throughtime.training.checkpoint import write_atomically
 
 FILE = "compare.json"
 FORMAT = 1
+# A model whose loss is so many times that of guessing has not learnt but diverged.
+_LOST = 2
 # With a limit on time the number of epochs must not end the training.
 _MANY = 1_000_000
 
@@ -189,7 +191,7 @@ def run_comparison(plan: Comparison) -> dict[str, Any]:
     rows = [_row(entry) for entry in plan.entries]
     interrupted = False
     for index, entry in enumerate(plan.entries):
-        console.print(f"\n{index + 1} of {len(rows)}  [bold]{entry.title}[/bold]")
+        console.print(f"{index + 1} of {len(rows)}  [bold]{entry.title}[/bold]")
         try:
             rows[index] |= {"status": "done", **measure(plan, entry, console)}
         except KeyboardInterrupt:
@@ -211,7 +213,8 @@ def run_comparison(plan: Comparison) -> dict[str, Any]:
 def _budget(plan: Comparison) -> str:
     if plan.minutes is not None:
         return f"{plan.minutes:g} minutes of training"
-    return f"{plan.entries[0].training.epochs} epochs"
+    epochs = plan.entries[0].training.epochs
+    return f"{epochs} epoch{'s' * (epochs > 1)}"
 
 
 def _row(entry: Entry) -> dict[str, Any]:
@@ -253,8 +256,12 @@ def measure(plan: Comparison, entry: Entry, console: Console) -> dict[str, Any]:
     )
     show_progress(records, console, time_budget=config.time_budget, seen=steps.append)
     result = evaluate_tokens(model, plan.held_out_tokens, plan.vocabulary, batch)
-    if not math.isfinite(result.loss):
-        raise RunError("the held-out loss is not finite: the training diverged")
+    guessing = math.log(len(plan.vocabulary))
+    if not result.loss < _LOST * guessing:
+        raise TrainingError(
+            f"the training diverged: {result.loss:.3g} nats per token of the held-out "
+            f"text, where guessing costs {guessing:.3g}"
+        )
     flow = _furthest(measure_flow(model, plan.held_out_tokens))
     return {
         "parameters": parameters,
