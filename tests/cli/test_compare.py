@@ -205,7 +205,10 @@ def test_a_limit_on_time(command, text):
         (["--cells", "gru,gone.py:x"], "gone.py does not exist"),
         (["--cells", ","], "--cells names no cell"),
         (["--cells", "gru", "--all"], "--all and --cells contradict"),
-        (["--parameters", "10"], "--parameters 10: a elman model of this text has"),
+        (
+            ["--parameters", "10"],
+            "--parameters 10: a model of this text with the cell elman has at",
+        ),
         (["--parameters", "-1"], "parameters must be greater than zero"),
         (["--minutes", "0"], "minutes should be a number"),
         (["--minutes", "1", "--epochs", "1"], "--minutes and epochs contradict"),

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import torch
 
+from throughtime.cells import cell_title
 from throughtime.errors import InvalidValue
 from throughtime.models import LanguageModel, LanguageModelConfig
 
@@ -53,8 +54,8 @@ def hidden_size_for(
 
     if parameters < count(1):
         raise InvalidValue(
-            f"--parameters {parameters}: a {config.cell} model of this text has at "
-            f"least {count(1):,.0f}; give more"
+            f"--parameters {parameters}: a model of this text with the cell "
+            f"{cell_title(config.cell)} has at least {count(1):,.0f}; give more"
         )
     if a > 0:
         best = (math.sqrt(b * b + 4 * a * (parameters - c)) - b) / (2 * a)
