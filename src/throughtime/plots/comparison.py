@@ -75,7 +75,7 @@ def quality_against_speed(
 def _whole_numbers(axes: Axes) -> None:
     """20,000 instead of 2 times a power of ten, and a few of them in any range."""
     low, high = axes.get_xlim()
-    subs = (1, 2, 3, 5, 7) if high < 10 * low else (1, 2, 5)
+    subs = (1, 1.5, 2, 3, 5, 7) if high < 10 * low else (1, 2, 5)
     few = high < 4 * low
     axes.xaxis.set_major_locator(MaxNLocator(5) if few else LogLocator(subs=subs))
     axes.set_xlim(low, high)
