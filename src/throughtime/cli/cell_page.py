@@ -75,10 +75,15 @@ def _start(cell: Cell, name: str, values: Tensor) -> str:
     """Where a fresh parameter starts, as declared or else as measured."""
     extra = cell.parameters_per_unit.get(name)
     if extra is not None and extra.init is not None:
-        init: Any = extra.init
-        return getattr(init, "__name__", "drawn") if callable(init) else f"{init:g}"
+        how: Any = extra.init
+        if not callable(how):
+            return f"{how:g}"
+        name = getattr(how, "__name__", "_")
+        if name.isidentifier() and not name.startswith("_"):
+            return name
     first = values.flatten()[0]
-    if extra is None and bool((values == first).all()):
+    drawn = extra is not None and extra.init is None
+    if not drawn and bool((values == first).all()):
         return f"{first:g}"
     if values.dim() == 2 and values.size(0) % values.size(1) == 0:
         blocks = values.chunk(values.size(0) // values.size(1))
