@@ -15,10 +15,10 @@ from throughtime.training.checkpoint import write_atomically
 _HEADER = (
     "cell",
     "H",
-    "parameters",
+    "params",
     "perplexity",
-    "bits/char",
-    "tokens/s",
+    "bits/\nchar",
+    "tokens\nper s",
     "reach",
     "path",
 )
