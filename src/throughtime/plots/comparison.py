@@ -1,7 +1,7 @@
 """Several models side by side: quality against speed, and how far gradients reach."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -13,8 +13,10 @@ from throughtime.plots.theme import add_legend, colours, new_figure, styled
 
 _MARKERS = ("o", "^", "s", "D")
 # Where a name may stand beside its point: the distance in points, then the direction.
-_DISTANCES = (5, 12, 20)
+_DISTANCES = (5, 10, 15, 20, 25, 30, 40, 50, 60, 70, 80, 90, 100)
 _DIRECTIONS = ((1, 0), (-1, 0), (0, 1), (0, -1), (1, 1), (1, -1), (-1, 1), (-1, -1))
+_FONT = 9
+_LINE = {"arrowstyle": "-", "lw": 0.5, "color": "gray", "shrinkA": 0, "shrinkB": 4}
 _HORIZONTAL = {1: "left", 0: "center", -1: "right"}
 _VERTICAL = {1: "bottom", 0: "center", -1: "top"}
 
@@ -48,7 +50,7 @@ def quality_against_speed(
         dark: for a dark page.
     """
     with styled(dark):
-        figure = new_figure(7.0, 3.2 + min(3.0, 0.08 * len(points)))
+        figure = new_figure(7.0, 3.2 + min(5.0, 0.1 * len(points)))
         axes = figure.add_subplot()
         groups = list(dict.fromkeys(point.group for point in points))
         for index, group in enumerate(sorted(groups)):
@@ -84,38 +86,38 @@ def _whole_numbers(axes: Axes) -> None:
 
 
 def _name_points(figure: Figure, axes: Axes, points: Sequence[Measured]) -> None:
-    """Write each name where it hides no point and no other name, if there is room."""
+    """Write each name where it hides no point and no other name.
+
+    As close as there is room; further away with a line to the point. A name for which
+    there is no room at all is left out; the best come first.
+    """
     figure.draw_without_rendering()  # now the axes have their place
     figure.set_layout_engine("none")
-    spots = [axes.transData.transform((p.speed, p.quality)) for p in points]
-    taken = [Bbox.from_bounds(x - 5, y - 5, 10, 10) for x, y in spots]
-    for point in sorted(points, key=lambda p: -p.speed):
-        label = axes.annotate(
-            point.name,
-            (point.speed, point.quality),
-            xytext=(0, 0),
-            textcoords="offset points",
-            fontsize=9,
-        )
-        best, least = (5, (1, 0)), np.inf
-        for place in ((d, way) for d in _DISTANCES for way in _DIRECTIONS):
-            box = _move(label, *place)
-            crowd = sum(_overlap(box, other) for other in taken)
-            outside = box.width * box.height - _overlap(box, axes.bbox)
-            if crowd + outside < least - 1e-6:
-                best, least = place, crowd + outside
-        taken.append(_move(label, *best))
-
-
-def _move(label: Any, distance: float, way: tuple[int, int]) -> Bbox:
-    label.set_position((distance * way[0], distance * way[1]))
-    label.set(ha=_HORIZONTAL[way[0]], va=_VERTICAL[way[1]])
-    return label.get_window_extent()
-
-
-def _overlap(a: Bbox, b: Bbox) -> float:
-    both = Bbox.intersection(a, b)
-    return 0.0 if both is None else float(both.width * both.height)
+    pixels = figure.dpi / 72
+    spots = {p: axes.transData.transform((p.speed, p.quality)) for p in points}
+    taken = [Bbox.from_bounds(x - 5, y - 5, 10, 10) for x, y in spots.values()]
+    for point in sorted(points, key=lambda p: p.quality):
+        text = figure.text(0, 0, point.name, fontsize=_FONT)
+        width, height = text.get_window_extent().size
+        text.remove()
+        for distance, way in ((d, way) for d in _DISTANCES for way in _DIRECTIONS):
+            x, y = spots[point] + np.multiply(way, distance * pixels)
+            corner = x + (way[0] - 1) / 2 * width, y + (way[1] - 1) / 2 * height
+            box = Bbox.from_bounds(*corner, width, height)
+            inside = all(map(axes.bbox.contains, *box.get_points().T))
+            if inside and not box.count_overlaps(taken):
+                axes.annotate(
+                    point.name,
+                    (point.speed, point.quality),
+                    xytext=(distance * way[0], distance * way[1]),
+                    textcoords="offset points",
+                    ha=_HORIZONTAL[way[0]],
+                    va=_VERTICAL[way[1]],
+                    fontsize=_FONT,
+                    arrowprops=_LINE if distance > _DISTANCES[0] else None,
+                )
+                taken.append(box)
+                break
 
 
 def gradient_reach(
