@@ -262,7 +262,7 @@ def measure(plan: Comparison, entry: Entry, console: Console) -> dict[str, Any]:
             f"the training diverged: {result.loss:.3g} nats per token of the held-out "
             f"text, where guessing costs {guessing:.3g}"
         )
-    flow = _furthest(measure_flow(model, plan.held_out_tokens))
+    flow = _furthest(measure_flow(model, plan.held_out_tokens, whole_state=True))
     return {
         "parameters": parameters,
         "backend": model.recurrent.backend_used,

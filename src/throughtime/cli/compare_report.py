@@ -141,8 +141,9 @@ def _report(
                 figure=Figure(
                     pictures["gradient_reach"],
                     "Share of the gradient left against lag, a panel per cell.",
-                    "‖∂L/∂h‖ so many steps before the loss, as a share of that at the "
-                    "loss; the other cells in grey. The dotted line is 1 %.",
+                    "‖∂L/∂s‖, of the whole state, so many steps before the loss, as a "
+                    "share of that at the loss; the other cells in grey. The dotted "
+                    "line is 1 %.",
                 ),
             ),
         ]

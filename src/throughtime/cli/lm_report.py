@@ -75,7 +75,9 @@ def write_run_report(
     return path
 
 
-def measure_flow(model: LanguageModel, tokens: Tensor) -> dict[str, GradientFlow]:
+def measure_flow(
+    model: LanguageModel, tokens: Tensor, *, whole_state: bool = False
+) -> dict[str, GradientFlow]:
     """The gradient flow from the loss of the last step of windows of held-out text."""
     steps = min(FLOW_STEPS, len(tokens) - 1)
     streams = max(1, min(FLOW_STREAMS, (len(tokens) - 1) // steps))
@@ -85,7 +87,7 @@ def measure_flow(model: LanguageModel, tokens: Tensor) -> dict[str, GradientFlow
     def last_loss(output: Any) -> Tensor:
         return cross_entropy(output[0][-1:], targets[-1:], reduction="sum")
 
-    return gradient_flow(model.eval(), inputs, last_loss)
+    return gradient_flow(model.eval(), inputs, last_loss, whole_state=whole_state)
 
 
 def recurrent_spectra(model: LanguageModel) -> dict[str, init.Spectrum]:

@@ -126,7 +126,7 @@ def gradient_reach(
     """A panel per model: its gradient norm against lag, the others' behind it in grey.
 
     Args:
-        shares: ‖∂L/∂h_{T-k}‖ / ‖∂L/∂h_T‖ for k = 0, 1, ... by name, in the order of the
+        shares: ‖∂L/∂s_{T-k}‖ / ‖∂L/∂s_T‖ for k = 0, 1, ... by name, in the order of the
             panels; None where there is none.
         dark: for a dark page.
     """
