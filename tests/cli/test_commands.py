@@ -2,20 +2,22 @@
 
 import json
 import math
+import re
 import subprocess
 import sys
 
 import pytest
 import torch
+from rich.cells import cell_len
 from torch.nn import functional as F
 
 from tests.cli.conftest import SMALL, TEXT
 from throughtime import kernels
-from throughtime.cells import CELLS
-from throughtime.cli.lm_run import build_model
+from throughtime.cells import CELLS, cell_options
 from throughtime.cli.settings import parse_value, sort_settings
 from throughtime.data import build_vocabulary
 from throughtime.errors import InvalidValue
+from throughtime.models.language_model import LanguageModel, LanguageModelConfig
 from throughtime.models import NGramLM
 
 
@@ -108,7 +110,8 @@ def test_cells_by_name(command, text, cell):
 def test_every_cell_is_built_and_trained_by_name(cell):
     settings = sort_settings(cell, ["embedding_size=4"])
     torch.manual_seed(0)
-    model = build_model(5, {**settings.model, "hidden_size": 8})
+    chosen = {**settings.model, "hidden_size": 8}
+    model = LanguageModel(5, LanguageModelConfig.from_dict(chosen))
     x = torch.randint(5, (6, 3))
     F.cross_entropy(model(x)[0].flatten(0, 1), x.flatten()).backward()
     for name, parameter in model.named_parameters():
@@ -195,7 +198,45 @@ def test_cells_lists_every_cell(command):
     assert sizes["elman"] == 20_200
     assert sizes["lstm"] == 4 * 20_200
     assert sizes["gru"] == 3 * 20_200
-    assert "peephole" in outcome.out
+
+
+def test_the_table_of_cells_fits_a_terminal(command, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    lines = command("cells").out.splitlines()
+    assert max(map(cell_len, lines)) <= 80
+    # Names, figures and paths stand whole; only equations go on below.
+    starts = [line.split()[0] for line in lines if line.split()]
+    assert set(CELLS) <= set(starts)
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_one_cell_in_full(command, cell):
+    outcome = command("cells", cell, "--json")
+    page = outcome.last
+    kind = CELLS[cell]
+    made = kind(1009, 120)
+    assert page["options"] == json.loads(json.dumps(cell_options(cell)))
+    assert page["source"] == kind.source
+    assert list(page["state"]) == list(kind.State._fields)
+    # Letters put back into numbers.
+    values = {"I": 1009, "H": 120}
+    for shape, (name, p) in zip(page["shapes"], made.named_parameters(), strict=True):
+        letters = re.sub(r"(\d) (?=H)", r"\1*", shape["shape"])
+        assert (shape["name"], eval(letters, {}, values)) == (name, tuple(p.shape))
+    for word in (cell, page["backend"], *page["options"]):
+        assert word in outcome.out
+
+
+def test_starting_values_are_told(command):
+    def starts(cell):
+        shapes = command("cells", cell, "--json").last["shapes"]
+        return {shape["name"]: shape["start"] for shape in shapes}
+
+    assert set(starts("lstm").values()) == {"uniform in ±1/√H"}
+    irnn = starts("irnn")
+    assert irnn["weight_hh"] == "identity"
+    assert irnn["bias_hh"] == "0"
+    assert irnn["weight_ih"].endswith("deviation 0.001")
 
 
 def test_doctor_says_what_runs_and_checks_it(command):

@@ -123,3 +123,36 @@ def test_errors_leave_no_hooks():
     with pytest.raises(InvalidShape, match="one number, got shape"):
         gradient_flow(layer, torch.zeros(4, 1, 2), lambda outputs: outputs[0])
     assert not layer._forward_pre_hooks
+
+
+def test_the_whole_state_sees_what_goes_past_h():
+    """c_t = c_{t-1} / 2 + x_t, h_t = 3 c_t: ∂h_T/∂c_{T-k} = 3 / 2^k, ∂h_T/∂h_T = 1."""
+
+    @tt.cell(gates=(1, 0), state=("h", "c"))
+    def halving(a_x, a_h, state):
+        c = 0.5 * state.c + a_x[0]
+        return {"h": 3 * c, "c": c}
+
+    layer = tt.Recurrent(halving(2, 1)).double()
+    x = torch.randn(6, 1, 2, dtype=torch.float64)
+
+    def last(result):
+        return result[0][-1].sum()
+
+    of_h = gradient_flow(layer, x, last)["l0"].by_lag
+    whole = gradient_flow(layer, x, last, whole_state=True)["l0"].by_lag
+    assert of_h.tolist() == [1, 0, 0, 0, 0, 0]
+    want = [1.0] + [3 / 2**k for k in range(1, 6)]
+    torch.testing.assert_close(whole, torch.tensor(want).double(), rtol=0, atol=1e-14)
+
+
+def test_the_whole_state_of_a_cell_that_has_only_h():
+    torch.manual_seed(0)
+    layer = tt.Recurrent(tt.cells.GRU(2, 3), bidirectional=True)
+    x = torch.randn(7, 2, 2)
+    flows = [
+        gradient_flow(layer, x, lambda result: result[0].sum(), whole_state=whole)
+        for whole in (False, True)
+    ]
+    for name in ("l0", "l0_reverse"):
+        torch.testing.assert_close(flows[0][name].norms, flows[1][name].norms)

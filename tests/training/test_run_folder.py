@@ -25,7 +25,7 @@ def snapshot(folder):
 def test_a_new_run_is_complete(tmp_path):
     made = model()
     run = RunFolder.create(
-        tmp_path / "deep" / "r", {"task": "x"}, made, vocabulary_json="[1]"
+        tmp_path / "deep" / "r", {"task": "x"}, made, files={"vocabulary.json": b"[1]"}
     )
     assert {p.name for p in run.path.iterdir()} == {
         "config.json",
@@ -56,7 +56,9 @@ def test_an_existing_folder_is_refused_and_untouched(tmp_path):
 
 
 def test_overwrite_replaces_the_whole_folder(tmp_path):
-    run = RunFolder.create(tmp_path / "r", {}, model(), vocabulary_json="[]")
+    run = RunFolder.create(
+        tmp_path / "r", {}, model(), files={"vocabulary.json": b"[]"}
+    )
     (run.path / "report.html").touch()
     RunFolder.create(run.path, {"new": True}, model(), overwrite=True)
     assert RunFolder.open(run.path).config["new"]

@@ -49,6 +49,9 @@ from throughtime.cells.mut import MUT3 as MUT3
 from throughtime.cells.nas import NAS as NAS
 from throughtime.cells.np_rnn import NPRNN as NPRNN
 from throughtime.cells.original_lstm import OriginalLSTM as OriginalLSTM
+from throughtime.cells.own import cell_title as cell_title
+from throughtime.cells.own import is_own as is_own
+from throughtime.cells.own import load_own as load_own
 from throughtime.cells.parts import PerUnit as PerUnit
 from throughtime.cells.parts import row_norm as row_norm
 from throughtime.cells.qrnn import QRNN as QRNN
@@ -116,6 +119,26 @@ CELLS: dict[str, type[Cell]] = {
 }
 
 
+def find_cell(name: str) -> type[Cell]:
+    """The class called ``name`` in ``CELLS``, or in a file: ``path/file.py:MyCell``.
+
+    The file is run as Python.
+
+    Raises:
+        InvalidValue: unknown name; the message lists the known ones.
+        DataError: the file is missing.
+        InvalidCell: the file cannot be run, or its cell breaks a rule.
+
+    >>> find_cell("gru").__name__
+    'GRU'
+    """
+    if name in CELLS:
+        return CELLS[name]
+    if is_own(name):
+        return load_own(name).kind
+    raise unknown_name("cell", name, [*CELLS, "path/to/file.py:MyCell"])
+
+
 def cell_options(name: str) -> dict[str, Any]:
     """The options of the cell ``name`` and their defaults.
 
@@ -125,9 +148,7 @@ def cell_options(name: str) -> dict[str, Any]:
     >>> cell_options("gru")["reset_after"]
     True
     """
-    if name not in CELLS:
-        raise unknown_name("cell", name, CELLS)
-    return options_of(CELLS[name])
+    return options_of(find_cell(name))
 
 
 def options_of(kind: type[Cell]) -> dict[str, Any]:
@@ -144,7 +165,7 @@ def options_of(kind: type[Cell]) -> dict[str, Any]:
 def build_cell(
     name: str, input_size: int, hidden_size: int, options: dict[str, Any] | None = None
 ) -> Cell:
-    """The cell called ``name`` in ``CELLS``, with options by name.
+    """The cell called ``name``, see ``find_cell``, with options by name.
 
     Raises:
         InvalidValue: unknown cell or option; the message lists the known ones.
@@ -156,4 +177,4 @@ def build_cell(
     for option in options or {}:
         if option not in known:
             raise unknown_name(f"option of cell {name!r}", option, known)
-    return CELLS[name](input_size, hidden_size, **(options or {}))
+    return find_cell(name)(input_size, hidden_size, **(options or {}))

@@ -229,7 +229,8 @@ _MORE_PRODUCTS = (
 def _explained(cell: "Cell", error: Exception) -> tuple[str, tuple[str, int] | None]:
     line = _line_of(error)
     fields = ", ".join(cell.State._fields)
-    if isinstance(error, _Branch):
+    text = str(error) or type(error).__name__
+    if isinstance(error, _Branch) or text.startswith("Boolean value of Tensor"):
         return (
             "a branch that depends on values; all units take the same step: use "
             "torch.where(condition, a, b)",
@@ -237,7 +238,6 @@ def _explained(cell: "Cell", error: Exception) -> tuple[str, tuple[str, int] | N
         )
     if isinstance(error, _Iteration):
         return "a gate is one tensor, over which a step cannot iterate", line
-    text = str(error) or type(error).__name__
     if isinstance(error, AttributeError) and cell.State.__name__ in text:
         return f"undeclared state: {text}; the declared fields are {fields}", line
     if isinstance(error, (ValueError, IndexError)):

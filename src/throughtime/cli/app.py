@@ -6,7 +6,12 @@ from typing import Annotated, Any
 
 import typer
 
-from throughtime.cli.defaults import DEFAULTS
+from throughtime.cli.defaults import (
+    COMPARED,
+    COMPARED_EPOCHS,
+    COMPARED_PARAMETERS,
+    DEFAULTS,
+)
 
 app = typer.Typer(
     help="Build, train, run and explain recurrent networks.",
@@ -27,6 +32,30 @@ Json = Annotated[
     bool, typer.Option("--json", help="Make the last line of output one JSON object.")
 ]
 RunPath = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.")]
+
+TextFiles = Annotated[
+    list[Path] | None,
+    typer.Argument(
+        metavar="[FILE]...",
+        help="Text files, UTF-8, also .gz; none: the language reference that comes "
+        "with Python.",
+    ),
+]
+Valid = Annotated[
+    str | None,
+    typer.Option(
+        help="Held-out text: a file, or the share at the end.  \\[default: 0.1]",
+        metavar="FILE|SHARE",
+    ),
+]
+Settings = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="KEY=VALUE",
+        help="Any other option of model, cell and training, as in tied=true.",
+    ),
+]
 
 
 def _usual(text: str, key: str) -> str:
@@ -55,25 +84,22 @@ def root(
 
 def _finish(result: dict[str, Any] | list[dict[str, Any]], as_json: bool) -> None:
     if as_json:
-        typer.echo(json.dumps(result))
+        typer.echo(json.dumps(result, default=str))
 
 
 @train_app.command("lm")
 def train_lm(
-    files: Annotated[
-        list[Path] | None,
-        typer.Argument(
-            metavar="[FILE]...",
-            help="Text files, UTF-8, also .gz; none: the language reference that comes "
-            "with Python.",
-        ),
-    ] = None,
+    files: TextFiles = None,
     unit: Annotated[
         str | None, typer.Option(help="char, word or bpe.  \\[default: char]")
     ] = None,
     cell: Annotated[
         str | None,
-        typer.Option(help="See 'throughtime cells'.  \\[default: lstm]"),
+        typer.Option(
+            help="See 'throughtime cells'; or one of your own, as file.py:MyCell.  "
+            "\\[default: lstm]",
+            metavar="NAME",
+        ),
     ] = None,
     hidden_size: Annotated[
         int | None, typer.Option(help=_usual("Units per layer.", "hidden_size"))
@@ -112,13 +138,7 @@ def train_lm(
     time_budget: Annotated[
         float | None, typer.Option(help="Stop training after so many seconds.")
     ] = None,
-    valid: Annotated[
-        str | None,
-        typer.Option(
-            help="Held-out text: a file, or the share at the end.  \\[default: 0.1]",
-            metavar="FILE|SHARE",
-        ),
-    ] = None,
+    valid: Valid = None,
     out: Annotated[
         Path | None,
         typer.Option(help="Run folder to make.  \\[default: runs/lm-DATE-TIME]"),
@@ -132,14 +152,7 @@ def train_lm(
     seed: Annotated[
         int | None, typer.Option(help=_usual("Seed of everything random.", "seed"))
     ] = None,
-    set_: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--set",
-            metavar="KEY=VALUE",
-            help="Any other option of model, cell and training, as in tied=true.",
-        ),
-    ] = None,
+    set_: Settings = None,
     tensorboard: Annotated[
         bool, typer.Option("--tensorboard", help="Also write TensorBoard events.")
     ] = False,
@@ -244,14 +257,91 @@ def generate(
 
 
 @app.command()
-def cells(as_json: Json = False) -> None:
-    """List the recurrent cells: equation, options, parameters, path.
+def cells(
+    name: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[NAME]",
+            help="A cell to show in full, also one of a file: file.py:MyCell.",
+        ),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """List the recurrent cells: equation, parameters, path; or show one in full.
 
-    Example: throughtime cells --json
+    Example: throughtime cells lstm
     """
-    from throughtime.cli.cells import print_cells
+    from throughtime.cli.cells import print_cell, print_cells
 
-    _finish(print_cells(), as_json)
+    _finish(print_cells() if name is None else print_cell(name), as_json)
+
+
+@app.command("compare-cells")
+def compare_cells(
+    files: TextFiles = None,
+    cells: Annotated[
+        str | None,
+        typer.Option(
+            help="Names from 'throughtime cells', or file.py:MyCell, with commas "
+            f"between them.  \\[default: {','.join(COMPARED)}]",
+            metavar="NAMES",
+        ),
+    ] = None,
+    every: Annotated[bool, typer.Option("--all", help="Every known cell.")] = False,
+    parameters: Annotated[
+        int, typer.Option(help="Of each model; its hidden size follows.")
+    ] = COMPARED_PARAMETERS,
+    epochs: Annotated[
+        int | None,
+        typer.Option(
+            help=f"Passes over the text for each cell.  \\[default: {COMPARED_EPOCHS}]"
+        ),
+    ] = None,
+    minutes: Annotated[
+        float | None,
+        typer.Option(help="Train each cell for so long, instead of --epochs."),
+    ] = None,
+    unit: Annotated[str, typer.Option(help="char, word or bpe.")] = "char",
+    valid: Valid = None,
+    seed: Annotated[
+        int | None, typer.Option(help=_usual("Seed of everything random.", "seed"))
+    ] = None,
+    set_: Settings = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Folder to make.  \\[default: runs/compare-DATE-TIME]"),
+    ] = None,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Write into the folder of another one.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Train several cells on one text with one budget and compare them.
+
+    Example: throughtime compare-cells book.txt --cells lstm,gru,mine.py:MyCell
+    """
+    from throughtime.cli.compare import plan_comparison, run_comparison
+
+    given = {"seed": seed, "epochs": epochs}
+    pairs = [f"{key}={value}" for key, value in given.items() if value is not None]
+    plan = plan_comparison(
+        files or [],
+        unit=unit,
+        valid=valid or "0.1",
+        cells=cells,
+        every=every,
+        parameters=parameters,
+        minutes=minutes,
+        settings=[*pairs, *(set_ or [])],
+        out=out,
+        overwrite=overwrite,
+    )
+    result = run_comparison(plan)
+    _finish(result, as_json)
+    if result["interrupted"]:
+        raise typer.Exit(130)
+    if not any(row["status"] == "done" for row in result["cells"]):
+        raise typer.Exit(1)
 
 
 @app.command()

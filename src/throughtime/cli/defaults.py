@@ -1,4 +1,4 @@
-"""What ``train lm`` does when nothing is said.
+"""What ``train lm`` and ``compare-cells`` do when nothing is said.
 
 The classes' own defaults are for the library; these make a small text a good model in
 about two minutes on two cores.
@@ -16,3 +16,8 @@ DEFAULTS: dict[str, object] = {
     "schedule": "linear",
     "seed": 0,
 }
+
+# The cells that are compared: one of every kind.
+COMPARED = ("elman", "indrnn", "gru", "mgu", "lstm", "slstm", "min_gru", "qrnn")
+COMPARED_PARAMETERS = 200_000
+COMPARED_EPOCHS = 3

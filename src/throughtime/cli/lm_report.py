@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from throughtime import __version__, init
+from throughtime.cells import cell_title
 from throughtime.diagnostics import GradientFlow, gradient_flow
 from throughtime.losses import cross_entropy
 from throughtime.models import LanguageModel
@@ -38,11 +39,12 @@ def write_run_report(
     flows = measure_flow(task.model, task.held_out_tokens)
     spectra = recurrent_spectra(task.model)
     unit = {"char": "character", "bpe": "subword"}.get(task.vocabulary.unit, "word")
+    cell = cell_title(task.model.config.cell)
     better = "below" if result.perplexity < baseline.perplexity else "above"
     report = Report(
         title=f"Language model of {task.texts.source.title}",
         outcome=(
-            f"The {task.model.config.cell} model predicts the held-out text with "
+            f"The {cell} model predicts the held-out text with "
             f"perplexity {result.perplexity:.3f} per {unit}, {better} "
             f"the {baseline_name} at {baseline.perplexity:.3f}."
         ),
@@ -73,7 +75,9 @@ def write_run_report(
     return path
 
 
-def measure_flow(model: LanguageModel, tokens: Tensor) -> dict[str, GradientFlow]:
+def measure_flow(
+    model: LanguageModel, tokens: Tensor, *, whole_state: bool = False
+) -> dict[str, GradientFlow]:
     """The gradient flow from the loss of the last step of windows of held-out text."""
     steps = min(FLOW_STEPS, len(tokens) - 1)
     streams = max(1, min(FLOW_STREAMS, (len(tokens) - 1) // steps))
@@ -83,7 +87,7 @@ def measure_flow(model: LanguageModel, tokens: Tensor) -> dict[str, GradientFlow
     def last_loss(output: Any) -> Tensor:
         return cross_entropy(output[0][-1:], targets[-1:], reduction="sum")
 
-    return gradient_flow(model.eval(), inputs, last_loss)
+    return gradient_flow(model.eval(), inputs, last_loss, whole_state=whole_state)
 
 
 def recurrent_spectra(model: LanguageModel) -> dict[str, init.Spectrum]:

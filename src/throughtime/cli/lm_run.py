@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from throughtime.cli.lm_data import TextSource
+from throughtime.cli.own_cell import run_cell
 from throughtime.data import Vocabulary, evaluation_streams, load_vocabulary
 from throughtime.errors import RunError
 from throughtime.metrics import bits_per_character, perplexity
@@ -36,7 +37,7 @@ def open_run(path: Path) -> LanguageModelRun:
     config = check_config(folder)
     vocabulary = load_vocabulary(folder.path / "vocabulary.json")
     check_vocabulary(vocabulary, config, path)
-    model = build_model(len(vocabulary), config["model"])
+    model = build_model(len(vocabulary), folder)
     folder.load_weights(model)
     return LanguageModelRun(
         folder, model.eval(), vocabulary, TextSource.from_dict(config["data"])
@@ -80,9 +81,14 @@ def check_vocabulary(
         )
 
 
-def build_model(vocabulary_size: int, config: dict[str, Any]) -> LanguageModel:
-    """The model of a run's config, with fresh weights."""
-    return LanguageModel(vocabulary_size, LanguageModelConfig.from_dict(config))
+def build_model(vocabulary_size: int, folder: RunFolder) -> LanguageModel:
+    """The model of a run's config, with fresh weights.
+
+    Raises:
+        RunError: it has a cell of the user's own, whose file is missing or has changed.
+    """
+    model = {**folder.config["model"], "cell": run_cell(folder)}
+    return LanguageModel(vocabulary_size, LanguageModelConfig.from_dict(model))
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,7 @@
 """The progress bar of a training: loss, perplexity, tokens per second, time left."""
 
-from collections.abc import Iterable
+import math
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from rich.console import Console
@@ -21,7 +22,12 @@ _NEW = 0.05
 
 
 def show_progress(
-    records: Iterable[Record], console: Console, *, writer: Any = None
+    records: Iterable[Record],
+    console: Console,
+    *,
+    writer: Any = None,
+    time_budget: float | None = None,
+    seen: Callable[[StepInfo], object] | None = None,
 ) -> None:
     """Draw the records of a training while it runs.
 
@@ -29,6 +35,8 @@ def show_progress(
         records: what ``throughtime.training.train`` yields.
         console: where to draw; a line per epoch where it is no terminal.
         writer: TensorBoard writer, or None.
+        time_budget: seconds after which the training ends, if it has not before.
+        seen: is called with every update.
     """
     columns = (
         TextColumn("epoch {task.fields[epoch]}"),
@@ -39,6 +47,7 @@ def show_progress(
         TimeRemainingColumn(),
     )
     loss, speed = 0.0, 0.0
+    budget = math.inf if time_budget is None else time_budget
     with Progress(*columns, console=console, transient=True) as bar:
         task = bar.add_task("", total=1.0, epoch=1, loss=loss, ppl=1.0, speed=speed)
         for record in records:
@@ -47,13 +56,15 @@ def show_progress(
 
                 write_record(writer, record)
             if isinstance(record, StepInfo):
+                if seen is not None:
+                    seen(record)
                 if record.skipped:
                     continue
                 loss += (record.loss - loss) * (_NEW if loss else 1.0)
                 speed += (record.tokens_per_second - speed) * (_NEW if speed else 1.0)
                 bar.update(
                     task,
-                    completed=record.fraction,
+                    completed=max(record.fraction, record.seconds / budget),
                     epoch=record.epoch,
                     loss=loss,
                     ppl=perplexity(loss),

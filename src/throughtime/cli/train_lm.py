@@ -13,6 +13,7 @@ from rich.table import Table
 from rich.text import Text
 from torch import Tensor
 
+from throughtime.cells import cell_title
 from throughtime.cli.defaults import DEFAULTS
 from throughtime.cli.generate import GenerateOptions, generate_text
 from throughtime.cli.lm_data import Texts, TextSource, encode, load_texts, text_source
@@ -25,6 +26,7 @@ from throughtime.cli.lm_run import (
     evaluate_tokens,
     summarise,
 )
+from throughtime.cli.own_cell import keep_own_cell
 from throughtime.cli.progress import show_progress
 from throughtime.cli.settings import parse_value, sort_settings
 from throughtime.data import Vocabulary, build_vocabulary, load_vocabulary, streams
@@ -76,16 +78,17 @@ def start_run(
     usual = [f"{key}={value}" for key, value in DEFAULTS.items() if key not in chosen]
     options = sort_settings(cell, [*usual, *settings])
     model_config = LanguageModelConfig.from_dict(options.model)
-    config = TrainingConfig.from_dict(_full_tau(options.training))
+    config = TrainingConfig.from_dict(full_tau(options.training))
     path = out or Path("runs") / f"lm-{datetime.now():%Y%m%d-%H%M%S}"
     RunFolder.check_target(path, overwrite=overwrite)
     texts = load_texts(text_source(files, valid, unit))
     vocabulary = build_vocabulary(texts.train, unit, **options.vocabulary)
     train_tokens = encode(vocabulary, texts.train, "training")
     held_out_tokens = encode(vocabulary, texts.held_out, "held-out")
-    _check_length(train_tokens, config)
+    check_length(train_tokens, config)
     torch.manual_seed(config.seed)
     model = LanguageModel(len(vocabulary), model_config)
+    own = keep_own_cell(cell)
     run = RunFolder.create(
         path,
         {
@@ -96,11 +99,12 @@ def start_run(
                 "size": len(vocabulary),
                 "sha256": vocabulary.fingerprint(),
             },
-            "model": model_config.to_dict(),
+            "model": {**model_config.to_dict(), "cell": own.cell},
             "training": config.to_dict(),
+            **own.config,
         },
         model,
-        vocabulary_json=vocabulary.to_json(),
+        files={"vocabulary.json": vocabulary.to_json().encode(), **own.files},
         overwrite=overwrite,
     )
     return LanguageModelTask(
@@ -143,7 +147,7 @@ def resume_run(
     vocabulary = load_vocabulary(run.path / "vocabulary.json")
     check_vocabulary(vocabulary, config, path)
     texts = load_texts(source)
-    model = build_model(len(vocabulary), config["model"])
+    model = build_model(len(vocabulary), run)
     return LanguageModelTask(
         run,
         model,
@@ -156,7 +160,7 @@ def resume_run(
     )
 
 
-def _check_length(tokens: Tensor, config: TrainingConfig) -> None:
+def check_length(tokens: Tensor, config: TrainingConfig) -> None:
     """Raise if the streams are shorter than one window.
 
     Raises:
@@ -171,7 +175,8 @@ def _check_length(tokens: Tensor, config: TrainingConfig) -> None:
         )
 
 
-def _full_tau(training: dict[str, Any]) -> dict[str, Any]:
+def full_tau(training: dict[str, Any]) -> dict[str, Any]:
+    """Options of a training in which ``tau`` may be the word ``full``."""
     return {**training, "tau": None} if training.get("tau") == "full" else training
 
 
@@ -187,7 +192,7 @@ def run_training(task: LanguageModelTask, *, tensorboard: bool) -> dict[str, Any
         f"text    {task.texts.source.title}\n"
         f"tokens  {len(task.train_tokens):,} to train on, "
         f"{len(task.held_out_tokens):,} held out\n"
-        f"model   {task.model.config.cell}, {parameters:,} parameters, "
+        f"model   {cell_title(task.model.config.cell)}, {parameters:,} parameters, "
         f"{len(task.vocabulary):,} different tokens\n"
         f"run     {task.run.path} (backend {task.model.recurrent.backend_used}, "
         f"{torch.get_num_threads()} threads)",
@@ -207,7 +212,7 @@ def run_training(task: LanguageModelTask, *, tensorboard: bool) -> dict[str, Any
         validate=validate,
         resume=task.resumed,
     )
-    show_progress(records, console, writer=writer)
+    show_progress(records, console, writer=writer, time_budget=task.config.time_budget)
     task.run.load_weights(task.model)
     with console.status("measuring on the held-out text"):
         result = evaluate_tokens(task.model, task.held_out_tokens, task.vocabulary)

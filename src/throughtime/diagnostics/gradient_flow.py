@@ -85,7 +85,11 @@ class GradientFlow:
 
 
 def gradient_flow(
-    module: nn.Module, inputs: Any, loss_fn: Callable[[Any], Tensor]
+    module: nn.Module,
+    inputs: Any,
+    loss_fn: Callable[[Any], Tensor],
+    *,
+    whole_state: bool = False,
 ) -> dict[str, GradientFlow]:
     """Measure the gradient flow of every recurrent layer inside ``module``.
 
@@ -97,6 +101,9 @@ def gradient_flow(
         inputs: the input of ``module``, or a tuple of inputs.
         loss_fn: from the output of ``module`` to one number. For the picture of norm
             against lag, a loss of the last step only.
+        whole_state: the norm of ∂L/∂s_t, with all fields of the state together, in the
+            place of ∂L/∂h_t. It sees what a cell carries past h, as in c of a QRNN; for
+            a cell whose state is h it is the same.
 
     Returns:
         One GradientFlow per layer and direction, named ``recurrent.l0``,
@@ -144,15 +151,21 @@ def gradient_flow(
             f"loss_fn must return one number, got shape {tuple(loss.shape)}; reduce it "
             "with .sum() or .mean()"
         )
-    probes = [state.h for _, zeros in found.values() for state in zeros]
+    probes = [
+        list(state) if whole_state else [state.h]
+        for _, zeros in found.values()
+        for state in zeros
+    ]
+    flat = [field for state in probes for field in state]
     # A layer that does not reach the loss has gradient zero, not an error.
-    gradients = iter(torch.autograd.grad(loss, probes, materialize_grads=True))
+    gradients = iter(torch.autograd.grad(loss, flat, materialize_grads=True))
+    states = iter(probes)
     flows: dict[str, GradientFlow] = {}
     for name, (layer, _) in found.items():
         for suffix in layer.suffixes:
-            gradient = next(gradients)
+            fields = [next(gradients).double().flatten(1) for _ in next(states)]
             key = f"{name}.{suffix[1:]}" if name else suffix[1:]
             flows[key] = GradientFlow(
-                gradient.double().flatten(1).norm(dim=1), suffix.endswith("_reverse")
+                torch.cat(fields, 1).norm(dim=1), suffix.endswith("_reverse")
             )
     return flows

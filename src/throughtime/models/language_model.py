@@ -29,7 +29,8 @@ class LanguageModelConfig:
     """What a language model is made of.
 
     Attributes:
-        cell: name of the cell, one of ``throughtime.cells.CELLS``.
+        cell: name of the cell, one of ``throughtime.cells.CELLS``, or of one in a file
+            of one's own, as ``path/to/file.py:MyCell``, which is run.
         cell_options: options of the cell by name.
         hidden_size: H of every layer.
         num_layers: L.

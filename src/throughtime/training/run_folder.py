@@ -2,6 +2,7 @@
 
 config.json        what was trained, on what, how; "format": 1
 vocabulary.json    tokens, for text
+cell.py            the source of the cell, if it is the user's own
 model.safetensors  the best weights by validation so far
 state.safetensors  everything needed to go on: running weights, optimiser, schedule,
                    generator, position, carried state
@@ -82,7 +83,7 @@ class RunFolder:
         config: Mapping[str, Any],
         model: nn.Module,
         *,
-        vocabulary_json: str | None = None,
+        files: Mapping[str, bytes] | None = None,
         overwrite: bool = False,
     ) -> Self:
         """Make a run folder that exists completely or not at all.
@@ -90,6 +91,13 @@ class RunFolder:
         It is built under a hidden name beside ``path`` and renamed. It holds the
         weights of ``model`` and the state of torch's generator, so that a training
         that is killed before its first checkpoint still starts like any other.
+
+        Args:
+            path: where.
+            config: what goes into config.json.
+            model: whose weights to write.
+            files: further files by name, such as ``vocabulary.json``.
+            overwrite: whether a run at ``path`` is replaced.
 
         Raises:
             RunError: see ``check_target``; or the disk is full.
@@ -103,8 +111,8 @@ class RunFolder:
         try:
             building.mkdir(parents=True)
             write_atomically(building / "config.json", text.encode())
-            if vocabulary_json is not None:
-                write_atomically(building / "vocabulary.json", vocabulary_json.encode())
+            for name, content in (files or {}).items():
+                write_atomically(building / name, content)
             write_atomically(building / "metrics.jsonl", b"")
             run.save_weights(model)
             run.save_state({"weights": model.state_dict(), "random": random_state()})
