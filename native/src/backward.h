@@ -43,7 +43,8 @@ class BackwardRun : BackwardState<T> {
     arena.reserve(count.bytes);
     request(arena);
     for (int k = 0; k < cell.constants_count; ++k)
-      std::fill_n(constants + k * lanes<T>, lanes<T>, T(cell.constants[k]));
+      std::fill_n(constants + k * kMostVectors * lanes<T>, kMostVectors * lanes<T>,
+                  T(cell.constants[k]));
     return together(plan.team, [&](int thread) { work(own[size_t(thread)]); });
   }
 
@@ -60,7 +61,7 @@ class BackwardRun : BackwardState<T> {
     for (int k = 0; k < cell.products; ++k)
       w_mh[k] = memory.template take<T>(cell.gates[k] * p.H * units.columns);
     extra = memory.template take<T>(cell.extras * units.columns);
-    constants = memory.template take<T>(cell.constants_count * lanes<T>);
+    constants = memory.template take<T>(cell.constants_count * kMostVectors * lanes<T>);
     for (Group& g : group) {
       const int64_t size = g.order->size();
       for (T*& part : g.dz) part = memory.template take<T>(g.most_rows * width());
@@ -297,8 +298,9 @@ class BackwardRun : BackwardState<T> {
         b.units,
         b.vectors,
         {o.registers, nullptr, nullptr, nullptr, extra + b.before, constants, spills, o.dh},
-        {kStrip * lanes<T>, 0, 0, 0, units.columns, lanes<T>, size * gate, 0},
-        {lanes<T>, 0, 0, 0, 0, 0, gate, gate},
+        {kStrip * lanes<T>, 0, 0, 0, units.columns, kMostVectors * lanes<T>, size * gate,
+         0},
+        {gate, 0, 0, 0, 0, 0, gate, gate},
         {const_cast<T* const*>(o.h_old), const_cast<T* const*>(o.c_old), o.h_new, o.c_new,
          o.saved, o.mid, o.out, o.dz, o.dc},
         o.extra,

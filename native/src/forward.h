@@ -3,28 +3,22 @@
 // unit of h.
 #pragma once
 
-#include "half.h"
-#include "row_sums.h"
+#include "forward_state.h"
 
 namespace TT_ISA {
 
-// Row pointers of one step, by position in the order of the sequences.
-template <class T>
-struct Rows {
-  const T **x, **a, **h_old, **c_old;
-  T **h, **c, **mid, **out, **saved;
-};
-
-// T: of the numbers; W: of the weights in the panels.
 template <class T, class W>
-class ForwardRun {
+class ForwardRun : ForwardState<T, W> {
+  using State = ForwardState<T, W>;
+  using State::ah_of, State::at, State::ax_of, State::cell, State::constants;
+  using State::coupled, State::extra, State::field_size, State::first_column, State::grids;
+  using State::mask_rows, State::masked, State::outputs, State::own, State::p;
+  using State::pack_all, State::plan, State::product, State::projected, State::request;
+  using State::units, State::w_hh, State::w_hr, State::w_ih, State::w_mh;
+  using typename State::Own;
+
  public:
-  ForwardRun(const tt_problem& problem, int threads)
-      : p(problem),
-        cell(*problem.program),
-        plan(problem, cell.h_gates, threads),
-        units(problem.H, together(cell), threads),
-        outputs(problem.P, 1, threads) {}
+  ForwardRun(const tt_problem& problem, int threads) : State(problem, threads) {}
 
   // False, with nothing done, where the threads are not to be had.
   bool run(Arena& arena) {
@@ -53,96 +47,12 @@ class ForwardRun {
   // All steps of the problem as it is now; without `pack` with the weights packed before.
   bool go(bool pack) {
     for (int k = 0; pack && k < cell.constants_count; ++k)
-      std::fill_n(constants + k * lanes<T>, lanes<T>, T(cell.constants[k]));
-    return ::TT_ISA::together(plan.team,
-                              [&](int thread) { work(own[size_t(thread)], pack); });
+      std::fill_n(constants + k * kMostVectors * lanes<T>, kMostVectors * lanes<T>,
+                  T(cell.constants[k]));
+    return together(plan.team, [&](int thread) { work(own[size_t(thread)], pack); });
   }
 
  private:
-  struct Own {
-    int thread;
-    const Order* order;
-    std::vector<Chunk> chunks;
-    int64_t most_rows;
-    T *ax, *ah, *am, *mid, *out, *spills, *registers, *sums;
-    Rows<T> rows;
-    Part* parts;        // [number][thread][row], shared
-    RowNorm<T>* norms;  // [number][row]
-  };
-
-  const tt_problem& p;
-  const tt_program& cell;
-  Plan<T> plan;
-  Blocks<T> units, outputs;  // of the state, and of h where it is projected
-  std::vector<Own> own;      // by thread
-  W *w_ih = nullptr, *w_hh = nullptr, *w_hr = nullptr;  // panels of all blocks
-  W* w_mh[TT_PRODUCTS] = {};
-  T *extra = nullptr, *constants = nullptr;
-  T* masked[4] = {};  // h of even and of odd steps, state and initial, times the mask
-
-  // Gates that a block of units counts as.
-  static int together(const tt_program& cell) {
-    int most = std::max(cell.x_gates, cell.h_gates);
-    for (int k = 0; k < cell.products; ++k) most = std::max(most, cell.gates[k]);
-    return most;
-  }
-  static const T* at(const void* base, int64_t row, int64_t width) {
-    return static_cast<const T*>(base) + row * width;
-  }
-  static T* at(void* base, int64_t row, int64_t width) {
-    return static_cast<T*>(base) + row * width;
-  }
-
-  bool projected() const { return p.weight_hr != nullptr; }
-  bool phased() const { return cell.forward.count > 1; }
-  // Whether a unit reads others of the step before: if not, threads need not meet.
-  bool coupled() const { return cell.h_gates || phased() || projected(); }
-  int64_t field_size(int field) const { return field ? cell.fields * p.H : p.P; }
-  int grids() const { return cell.fields ? 2 : 1; }
-  // Of `units` that a thread runs, and that come before them.
-  int64_t own_columns(const Own& o) const {
-    const Share share = plan.share(units, o.thread);
-    return (share.end - share.begin) * lanes<T>;
-  }
-  int64_t first_column(const Own& o) const {
-    return plan.share(units, o.thread).begin * lanes<T>;
-  }
-
-  template <class Memory>
-  void request(Memory& memory) {
-    w_ih = memory.template take<W>((p.I + 1) * cell.x_gates * units.columns);
-    w_hh = memory.template take<W>((p.P + 1) * cell.h_gates * units.columns);
-    for (int k = 0; k < cell.products; ++k)
-      w_mh[k] = memory.template take<W>((p.H + 1) * cell.gates[k] * units.columns);
-    if (projected()) w_hr = memory.template take<W>((p.H + 1) * outputs.columns);
-    extra = memory.template take<T>(cell.extras * units.columns);
-    constants = memory.template take<T>(cell.constants_count * lanes<T>);
-    if (p.mask)
-      for (T*& part : masked) part = memory.template take<T>(p.B * p.P);
-    for (Own& o : own) {
-      const int64_t size = o.order->size(), columns = own_columns(o);
-      const int64_t block = std::max(kPanelVectors, together(cell)) * lanes<T>;
-      o.ax = memory.template take<T>(o.most_rows * cell.x_gates * columns);
-      // Phases after the first find the products of all units.
-      o.ah = memory.template take<T>(
-          size * std::max(block, phased() ? cell.h_gates * columns : 0));
-      o.am = memory.template take<T>(size * block);
-      o.spills = memory.template take<T>(size * cell.forward.spills * columns);
-      o.registers = memory.template take<T>(cell.forward.registers * kStrip * lanes<T>);
-      o.sums = memory.template take<T>(size * (2 * lanes<T> + 1));
-      for (const T*** list : {&o.rows.x, &o.rows.a, &o.rows.h_old, &o.rows.c_old})
-        *list = memory.template take<const T*>(o.most_rows);
-      for (T*** list : {&o.rows.h, &o.rows.c, &o.rows.mid, &o.rows.out, &o.rows.saved})
-        *list = memory.template take<T*>(o.most_rows);
-      const bool shares = &o != &own[0] && !plan.by_rows;  // what its company has
-      o.mid = shares ? own[0].mid : memory.template take<T>(size * cell.products * p.H);
-      o.out = shares ? own[0].out : memory.template take<T>(projected() ? size * p.H : 0);
-      const int64_t norms = cell.norms * size;
-      o.parts = shares ? own[0].parts : memory.template take<Part>(plan.company() * norms);
-      o.norms = memory.template take<RowNorm<T>>(norms);
-    }
-  }
-
   void work(Own& o, bool fresh) {
     if (fresh) pack_all(o.thread);
     if (p.mask) {
@@ -161,70 +71,6 @@ class ForwardRun {
     }
     if (!coupled()) meet(plan.company());
     finish(o);
-  }
-
-  void pack_all(int thread) {
-    plan.packs(units, thread, [&](const UnitBlock& b) {
-      pack(b, cell.x_gates, p.weight_ih, p.bias_ih, p.I, p.H,
-           w_ih + (p.I + 1) * cell.x_gates * b.before);
-      pack(b, cell.h_gates, p.weight_hh, p.bias_hh, p.P, p.H,
-           w_hh + (p.P + 1) * cell.h_gates * b.before);
-      for (int k = 0, gate = 0; k < cell.products; gate += cell.gates[k++])
-        pack(b, cell.gates[k], at(p.weight_mh, gate * p.H, p.H),
-             p.bias_mh ? at(p.bias_mh, gate, p.H) : nullptr, p.H, p.H,
-             w_mh[k] + (p.H + 1) * cell.gates[k] * b.before);
-      for (int k = 0; k < cell.extras; ++k) {
-        T* to = extra + k * units.columns + b.before;
-        std::fill_n(to, b.vectors * lanes<T>, T(0));
-        std::copy_n(at(p.extra, k, p.H) + b.unit, b.units, to);
-      }
-    });
-    if (projected())
-      plan.packs(outputs, thread, [&](const UnitBlock& b) {
-        pack(b, 1, p.weight_hr, nullptr, p.H, p.P, w_hr + (p.H + 1) * b.before);
-      });
-  }
-
-  // Per block a panel for each four vectors: the bias, then the columns for every k.
-  // `size`: rows of the weight per gate.
-  void pack(const UnitBlock& b, int gates, const void* weight, const void* bias, int64_t K,
-            int64_t size, W* out) const {
-    for (int first = 0; first < gates * b.vectors; first += kPanelVectors) {
-      const int n = std::min(kPanelVectors, gates * b.vectors - first);
-      const int64_t columns = n * lanes<T>;
-      const auto row_of = [&](int64_t j) -> int64_t {
-        const int64_t vector = first + j / lanes<T>;
-        const int64_t unit = vector % b.vectors * lanes<T> + j % lanes<T>;
-        return unit < b.units ? vector / b.vectors * size + b.unit + unit : -1;
-      };
-      for (int64_t j = 0; j < columns; ++j)
-        out[j] = kept_as<W>(bias && row_of(j) >= 0 ? static_cast<const T*>(bias)[row_of(j)]
-                                                   : T(0));
-      pack_transposed(static_cast<const T*>(weight), K, K, columns, row_of, out + columns);
-      out += (K + 1) * columns;
-    }
-  }
-
-  // a[rows] times all panels of one block.
-  // `back`: the blocks run from the last to the first.
-  void product(const UnitBlock& b, int gates, const T* const* a, int64_t rows, int64_t K,
-               const W* panel, T* out, bool back = false) const {
-    const int all = gates * b.vectors;
-    for (int first = 0; first < all; first += kPanelVectors) {
-      const int n = std::min(kPanelVectors, all - first);
-      const int64_t size = (K + 1) * n * lanes<T>;
-      panel_product(a, rows, 1, K, panel, panel + n * lanes<T>, n, out + first * lanes<T>,
-                    int64_t(all) * lanes<T>, false, back ? panel - size : panel + size);
-      panel += size;
-    }
-  }
-
-  T* ax_of(const Own& o, const Chunk& chunk, const UnitBlock& b) const {
-    return o.ax + chunk.rows * cell.x_gates * (b.before - first_column(o));
-  }
-  T* ah_of(const Own& o, const UnitBlock& b) const {
-    if (!phased()) return o.ah;
-    return o.ah + o.order->size() * cell.h_gates * (b.before - first_column(o));
   }
 
   void project(Own& o, const Chunk& chunk) const {
@@ -354,22 +200,22 @@ class ForwardRun {
     const int64_t gate = b.vectors * lanes<T>, size = o.order->size();
     const int64_t m_gates = phase.product < 0 ? 1 : cell.gates[phase.product];
     T* spills = o.spills + size * cell.forward.spills * (b.before - first_column(o));
-    return {
-        rows,
-        b.unit,
-        p.H,
-        b.units,
-        b.vectors,
-        {o.registers, ax_of(o, chunk, b) + row * cell.x_gates * gate, ah_of(o, b), o.am,
-         extra + b.before, constants, spills, nullptr},
-        {kStrip * lanes<T>, gate, gate, gate, units.columns, lanes<T>, size * gate, 0},
-        {lanes<T>, cell.x_gates * gate, cell.h_gates * gate, m_gates * gate, 0, 0, gate, 0},
-        {const_cast<T* const*>(o.rows.h_old), const_cast<T* const*>(o.rows.c_old), o.rows.h,
-         o.rows.c, o.rows.saved, o.rows.mid, o.rows.out, nullptr, nullptr},
-        nullptr,
-        o.norms,
-        size,
-        0};
+    return {rows,
+            b.unit,
+            p.H,
+            b.units,
+            b.vectors,
+            {o.registers, ax_of(o, chunk, b) + row * cell.x_gates * gate, ah_of(o, b), o.am,
+             extra + b.before, constants, spills, nullptr},
+            {kStrip * lanes<T>, gate, gate, gate, units.columns, kMostVectors * lanes<T>,
+             size * gate, 0},
+            {gate, cell.x_gates * gate, cell.h_gates * gate, m_gates * gate, 0, 0, gate, 0},
+            {const_cast<T* const*>(o.rows.h_old), const_cast<T* const*>(o.rows.c_old),
+             o.rows.h, o.rows.c, o.rows.saved, o.rows.mid, o.rows.out, nullptr, nullptr},
+            nullptr,
+            o.norms,
+            size,
+            0};
   }
 
   // The new h is there: what is done to it, and its form for the next product.
@@ -405,12 +251,6 @@ class ForwardRun {
         }
       }
     }
-  }
-
-  void mask_rows(const void* rows, T* out, int thread) const {
-    const Share mine = share_of(p.B * p.P, thread, plan.team);
-    for (int64_t i = mine.begin; i < mine.end; ++i)
-      out[i] = static_cast<const T*>(rows)[i] * static_cast<const T*>(p.mask)[i];
   }
 
   // The final state, and zeros where h does not exist.

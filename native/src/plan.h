@@ -89,6 +89,8 @@ inline Share share_of(int64_t total, int thread, int threads) {
   return {total * thread / threads, total * (thread + 1) / threads};
 }
 
+inline constexpr int kMostVectors = 8;  // of a block, per gate
+
 // Neighbouring units of one thread, with the columns of all gates: column
 // (g * vectors + v) * lanes + lane belongs to unit `unit + v * lanes + lane`.
 struct UnitBlock {
@@ -104,11 +106,14 @@ struct Blocks {
   std::vector<UnitBlock> all;
   std::vector<size_t> bounds;  // blocks of thread i: bounds[i] to bounds[i + 1]
   int64_t units, vectors, columns = 0;
+  int64_t most;  // vectors of a block, per gate
 
-  // `gates`: how many of them a block holds next to each other.
-  Blocks(int64_t units, int gates, int team)
-      : units(units), vectors((units + lanes<T> - 1) / lanes<T>) {
-    const int64_t most = std::max(1, kPanelVectors / gates);
+  // `gates`: how many of them a block holds next to each other; `least`: vectors per gate
+  // that a block may have in any case.
+  Blocks(int64_t units, int gates, int team, int64_t least = 1)
+      : units(units),
+        vectors((units + lanes<T> - 1) / lanes<T>),
+        most(std::max<int64_t>(least, kPanelVectors / gates)) {
     for (int i = 0; i < team; ++i) {
       const Share share = share_of(vectors, i, team);
       bounds.push_back(all.size());

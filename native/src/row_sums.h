@@ -43,11 +43,10 @@ TT_INLINE void visit(const Scene<T>& s, const tt_norm& norm, const T* shifts, F 
     const T* b = norm.pairs ? s.base[other] + (norm.others[k] & 1023) * s.index[other] : a;
     for (int v = 0; v < s.vectors; ++v) {
       const int n = s.units - v * lanes<T>;
-      const int64_t at = kind == TT_CONST ? 0 : v * lanes<T>;
-      const int64_t other_at = other == TT_CONST ? 0 : v * lanes<T>;
+      const int64_t at = v * lanes<T>;
       for (int64_t r = 0; r < s.rows; ++r) {
         const vec<T> x = load(a + r * s.row[kind] + at) - (shifts ? shifts[r] : T(0));
-        const vec<T> y = load(b + r * s.row[other] + other_at);
+        const vec<T> y = load(b + r * s.row[other] + at);
         f(r, only<T>(x, n), y);
       }
     }

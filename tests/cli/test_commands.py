@@ -17,8 +17,8 @@ from throughtime.cells import CELLS, cell_options
 from throughtime.cli.settings import parse_value, sort_settings
 from throughtime.data import build_vocabulary
 from throughtime.errors import InvalidValue
-from throughtime.models.language_model import LanguageModel, LanguageModelConfig
 from throughtime.models import NGramLM
+from throughtime.models.language_model import LanguageModel, LanguageModelConfig
 
 
 def test_train_writes_a_whole_run_and_measures_it(command, text, tmp_path):
