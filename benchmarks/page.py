@@ -156,6 +156,63 @@ def cells(rows: list[Row], machine: dict[str, Any]) -> list[str]:
     ]
 
 
+def own(rows: list[Row], machine: dict[str, Any]) -> list[str]:
+    del machine
+    first = max(row["first_call_seconds"] for row in rows)
+    return [
+        "## Cells of your own",
+        "",
+        *prose("own", first=f"{first:.2f}"),
+        "",
+        *table(
+            "cell|T, B, I, H|training, ms|built-in, ms|own / built-in|loop, ms|loop ×",
+            [
+                (
+                    row["cell"],
+                    shape_text(row["shape"]),
+                    f"{row['milliseconds']['training']:.2f}",
+                    f"{row['milliseconds']['built-in training']:.2f}",
+                    f"{row['over_built_in']:.2f}",
+                    f"{row['milliseconds']['loop training']:.1f}",
+                    f"{row['ratio_to_loop']:.1f}",
+                )
+                for row in rows
+            ],
+        ),
+    ]
+
+
+def published(rows: list[Row], machine: dict[str, Any]) -> list[str]:
+    del machine
+    by_cell = {
+        cell: [row for row in rows if row["cell"] == cell]
+        for cell in dict.fromkeys(row["cell"] for row in rows)
+    }
+    means = [
+        f"{cell} {geometric_mean([r['ratio'] for r in mine]):.1f}"
+        for cell, mine in by_cell.items()
+    ]
+    return [
+        "## Published cells against torchrecurrent",
+        "",
+        *prose("published", means=", ".join(means)),
+        "",
+        *table(
+            "cell|T, B, I, H|training, ms|torchrecurrent, ms|×",
+            [
+                (
+                    row["cell"],
+                    shape_text(row["shape"]),
+                    f"{row['milliseconds']['ours']:.2f}",
+                    f"{row['milliseconds']['theirs']:.1f}",
+                    f"{row['ratio']:.1f}",
+                )
+                for row in rows
+            ],
+        ),
+    ]
+
+
 def ragged(rows: list[Row], machine: dict[str, Any]) -> list[str]:
     del machine
     means = []
@@ -270,6 +327,8 @@ SECTIONS: dict[str, Callable[[list[Row], dict[str, Any]], list[str]]] = {
     "dense": dense,
     "frameworks": frameworks,
     "cells": cells,
+    "own": own,
+    "published": published,
     "ragged": ragged,
     "streaming": streaming,
     "memory": memory,

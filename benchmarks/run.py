@@ -5,7 +5,7 @@
 
 The second command renders them to docs/benchmarks.md and its pictures. With ``--only``
 the other sections of an existing file stay as they are. Flax, Keras and JAX are
-optional (``pip install flax keras``).
+optional (``pip install flax keras``); the section ``published`` needs torchrecurrent.
 """
 
 import argparse
@@ -22,6 +22,7 @@ import dense
 import frameworks
 import long_sequences
 import memory
+import own_cells
 import ragged
 import streaming
 import torch
@@ -33,6 +34,8 @@ SECTIONS = {
     "dense": dense.rows,
     "frameworks": frameworks.rows,
     "cells": cells.rows,
+    "own": own_cells.rows,
+    "published": own_cells.published,
     "ragged": ragged.rows,
     "streaming": streaming.rows,
     "memory": memory.rows,
@@ -61,7 +64,7 @@ def machine(threads: int) -> dict[str, Any]:
         "python": platform.python_version(),
         "torch": torch.__version__,
     }
-    for name in ("jax", "flax", "keras"):
+    for name in ("jax", "flax", "keras", "torchrecurrent"):
         try:
             found[name] = importlib.metadata.version(name)
         except importlib.metadata.PackageNotFoundError:

@@ -30,6 +30,15 @@ TEXTS = {
     "cells": """
         `tt.Recurrent` over the cell: its time divided by that of the plain cell, and
         how much longer a loop over the cell's own step takes (`x.unbind(0)`).""",
+    "own": """
+        A cell declared by its step in plain torch, as in [Write your own
+        cell](own_cell.md), against the built-in one and against a loop over the cell's
+        own step (`x.unbind(0)`), forward and backward. The first call of a new cell in
+        a process takes at most {first} s more than the others: its step is traced,
+        differentiated and laid out, nothing is compiled.""",
+    "published": """
+        Forward and backward against the layers of the package torchrecurrent (PyPI).
+        Geometric means over the shapes: {means}.""",
     "ragged": """
         Forward and backward, against `pack_padded_sequence` (sorting, packing and
         unpacking included) and against the padded batch. The last column is 1 if time

@@ -210,6 +210,12 @@ def cell(
                 f"cell {called!r}{where}: inner must hold a positive number of gates "
                 f"per product, got {inner!r}"
             )
+        for parameter in extras:
+            if parameter in _TAKEN or hasattr(Declared, parameter):
+                raise InvalidCell(
+                    f"cell {called!r}{where}: a parameter cannot be called "
+                    f"{parameter!r}, which every cell has; name it differently"
+                )
         options = _options(signature(function), extras, products, f"{called!r}{where}")
         # h comes first, as in torch.
         ordered = ("h", *(f for f in fields if f != "h"))
@@ -235,6 +241,14 @@ def cell(
         return type(own_name, (Declared,), members)
 
     return declare
+
+
+# Attributes of every cell, beside those of its class.
+_TAKEN = {
+    *("bias", "input_size", "hidden_size", "input_init", "recurrent_init", "options"),
+    *(f"{kind}_{part}" for kind in ("weight", "bias") for part in ("ih", "hh", "mh")),
+    *("settings", "training", "weight_hr"),
+}
 
 
 def _is_count(value: Any) -> bool:
