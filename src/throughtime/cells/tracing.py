@@ -165,7 +165,8 @@ class _NoWriting(TorchFunctionMode):
         name = getattr(func, "__name__", "")
         own = name.endswith("_") and not name.endswith("__")
         augmented = name.startswith("__i") and name not in ("__index__", "__invert__")
-        if own or augmented or name == "__setitem__":
+        asked = bool((kwargs or {}).get("inplace"))
+        if own or augmented or asked or name == "__setitem__":
             raise fault(
                 self._cell,
                 f"{name} works in place; a step makes new tensors: write y = x + 1, "
@@ -186,6 +187,14 @@ class _Tracer(fx.Tracer):
         node.meta["line"] = _line_here()
         return node
 
+    def create_arg(self, a: Any) -> Any:
+        """Numbers from outside become constants; other tensors have no place."""
+        if isinstance(a, Tensor):
+            if a.requires_grad or a.numel() != 1:
+                raise _Outside(tuple(a.shape))
+            return float(a)
+        return super().create_arg(a)
+
     def to_bool(self, obj: fx.Proxy) -> bool:
         raise _Branch
 
@@ -198,6 +207,10 @@ class _Branch(Exception):
 
 
 class _Iteration(Exception):
+    pass
+
+
+class _Outside(Exception):
     pass
 
 
@@ -234,6 +247,12 @@ def _explained(cell: "Cell", error: Exception) -> tuple[str, tuple[str, int] | N
         return (
             "a branch that depends on values; all units take the same step: use "
             "torch.where(condition, a, b)",
+            line,
+        )
+    if isinstance(error, _Outside):
+        return (
+            f"a tensor of shape {error.args[0]} from outside the step; what is learned "
+            "or differs between units is a parameter: parameters={name: PerUnit(...)}",
             line,
         )
     if isinstance(error, _Iteration):

@@ -142,10 +142,10 @@ def _through(make: Expressions, node: Node, d: Node, add: Add) -> None:
             add(b, m("neg", m("div", m("mul", d, node), b)))
         case "max" | "min":
             # Equal values share the gradient, as in torch.
-            first, second = (a, b) if node.op == "max" else (b, a)
+            over, under = (a, b) if node.op == "max" else (b, a)
             shared = m("where", m("eq", a, b), m("mul", d, 0.5), zero)
-            add(first, m("where", m("gt", first, second), d, shared))
-            add(second, m("where", m("gt", second, first), d, shared))
+            add(a, m("where", m("gt", over, under), d, shared))
+            add(b, m("where", m("gt", under, over), d, shared))
         case "pow":
             if b.number is None:
                 add(b, m("mul", d, m("mul", node, m("log", a))))
@@ -156,7 +156,7 @@ def _through(make: Expressions, node: Node, d: Node, add: Add) -> None:
         case "where":
             add(b, m("where", a, d, zero))
             add(c, m("where", a, zero, d))
-        case "sign" | "floor" | "gt" | "ge" | "eq":
+        case "sign" | "floor" | "gt" | "ge" | "eq" | "detach":
             pass  # flat
         case _:
             raise AssertionError(node.op)

@@ -16,8 +16,9 @@ equal expressions are the same object. Leaves are what a step reads:
 ==============  ========================================================
 
 ``m`` (p, k) is gate k of product p inside the step, whose argument is what enters it.
-``norm`` is one value of a row normalised together with the others, and
-``norm_gradient`` its derivative; these three alone need the other units of the row.
+``norm`` is one value of a row normalised together with the others and ``norm_gradient``
+its derivative; these three alone need the other units of the row. ``detach`` is its
+argument without a gradient.
 """
 
 import math

@@ -305,7 +305,8 @@ class _Scheduler:
         if node.op == "norm_gradient":
             row = Place("register", node.attribute.number)
             return Op("norm_gradient", out, operands[0], operands[1], row)
-        return Op(node.op, out, *(*operands, NOTHING, NOTHING, NOTHING)[:3])
+        code = "copy" if node.op == "detach" else node.op
+        return Op(code, out, *(*operands, NOTHING, NOTHING, NOTHING)[:3])
 
     def _sums(self, phases: Sequence[Phase]) -> None:
         rows = [n for n in self.order if n.op in ("norm", "norm_gradient")]
