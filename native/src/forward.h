@@ -207,7 +207,7 @@ class ForwardRun : ForwardState<T, W> {
             b.vectors,
             {o.registers, ax_of(o, chunk, b) + row * cell.x_gates * gate, ah_of(o, b), o.am,
              extra + b.before, constants, spills, nullptr},
-            {kStrip * lanes<T>, gate, gate, gate, units.columns, kMostVectors * lanes<T>,
+            {kRegister * lanes<T>, gate, gate, gate, units.columns, kMostVectors * lanes<T>,
              size * gate, 0},
             {gate, cell.x_gates * gate, cell.h_gates * gate, m_gates * gate, 0, 0, gate, 0},
             {const_cast<T* const*>(o.rows.h_old), const_cast<T* const*>(o.rows.c_old),

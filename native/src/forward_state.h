@@ -96,7 +96,7 @@ class ForwardState {
           size * std::max(block, phased() ? cell.h_gates * columns : 0));
       o.am = memory.template take<T>(size * block);
       o.spills = memory.template take<T>(size * cell.forward.spills * columns);
-      o.registers = memory.template take<T>(cell.forward.registers * kStrip * lanes<T>);
+      o.registers = memory.template take<T>(cell.forward.registers * kRegister * lanes<T>);
       o.sums = memory.template take<T>(size * (2 * lanes<T> + 1));
       for (const T*** list : {&o.rows.x, &o.rows.a, &o.rows.h_old, &o.rows.c_old})
         *list = memory.template take<const T*>(o.most_rows);

@@ -6,13 +6,17 @@
 // registers of a strip stay in the cache nearest to the core.
 #pragma once
 
-#include <cmath>
+#include <array>
+#include <utility>
 
+#include "operations.h"
 #include "plan.h"
 
 namespace TT_ISA {
 
 inline constexpr int kStrip = 32;
+// Vectors from one register to the next: not a power of two, for the sake of the caches.
+inline constexpr int kRegister = kStrip + 1;
 inline constexpr int kScratchKinds = TT_H_OLD;
 inline constexpr int kRowKinds = TT_DC + 1 - TT_H_OLD;
 
@@ -37,31 +41,34 @@ struct Scene {
   int64_t rates;  // backward: where the norms lie in a row of what is kept
 };
 
-template <class T, class Function>
-TT_INLINE vec<T> lane_by_lane(vec<T> x, Function f) {
-  for (int i = 0; i < lanes<T>; ++i) x[i] = f(x[i]);
-  return x;
-}
-
 template <class T>
 class Machine {
  public:
   Machine(const Scene<T>& scene) : s(scene) {}
 
   void run(const tt_op* ops, int64_t count) {
+    static constexpr auto one = table<true>(std::make_integer_sequence<int, kFunctions>());
+    static constexpr auto many =
+        table<false>(std::make_integer_sequence<int, kFunctions>());
+    const Step* const steps = s.vectors == 1 ? one.data() : many.data();
     const int64_t most = std::max(1, kStrip / s.vectors);
     for (int64_t first = 0; first < s.rows; first += most) {
       first_ = first;
       rows_ = int(std::min(most, s.rows - first));
-      for (int64_t i = 0; i < count; ++i)
-        if (s.vectors == 1)
-          step<true>(ops[i]);
-        else
-          step<false>(ops[i]);
+      for (int64_t i = 0; i < count; ++i) steps[ops[i].code](*this, ops[i]);
     }
   }
 
  private:
+  // A function for each operation; one switch over all would save every register.
+  using Step = void (*)(const Machine&, const tt_op&);
+  template <bool One, int... Codes>
+  static constexpr std::array<Step, kOperations> table(
+      std::integer_sequence<int, Codes...>) {
+    return {compute<Codes, One>..., fetch<One>,     put<One>,          put_far<One>,
+            accumulate<One>,        normalise<One>, norm_gradient<One>};
+  }
+
   struct View {
     T* at;
     int64_t row;
@@ -91,171 +98,65 @@ class Machine {
   // work(row, vector) for all of a strip. One: blocks of one vector.
   template <bool One, class Work>
   TT_INLINE void all_of(Work work) const {
-    for (int r = 0; r < rows_; ++r) {
-      if (One)
-        work(r, 0);
-      else
-        for (int v = 0; v < s.vectors; ++v) work(r, v);
-    }
+    const int rows = rows_, vectors = One ? 1 : s.vectors;
+    for (int r = 0; r < rows; ++r)
+      for (int v = 0; v < vectors; ++v) work(r, v);
   }
-  template <bool One, class F>
-  TT_INLINE void one(const tt_op& o, F f) const {
-    const View out = view(o.out), a = view(o.a);
-    all_of<One>([&](int r, int v) { out.set(r, v, f(a.get(r, v))); });
-  }
-  template <bool One, class F>
-  TT_INLINE void two(const tt_op& o, F f) const {
-    const View out = view(o.out), a = view(o.a), b = view(o.b);
-    all_of<One>([&](int r, int v) { out.set(r, v, f(a.get(r, v), b.get(r, v))); });
-  }
-  template <bool One, class F>
-  TT_INLINE void three(const tt_op& o, F f) const {
-    const View out = view(o.out), a = view(o.a), b = view(o.b), c = view(o.c);
-    all_of<One>(
-        [&](int r, int v) { out.set(r, v, f(a.get(r, v), b.get(r, v), c.get(r, v))); });
+
+  template <int Code, bool One>
+  static void compute(const Machine& m, const tt_op& o) {
+    constexpr int count = arguments_of(Code);
+    const View out = m.view(o.out), a = m.view(o.a);
+    const View b = count > 1 ? m.view(o.b) : a, c = count > 2 ? m.view(o.c) : a;
+    m.template all_of<One>([=](int r, int v) {
+      const vec<T> x = a.get(r, v);
+      out.set(r, v,
+              apply<T, Code>(x, count > 1 ? b.get(r, v) : x, count > 2 ? c.get(r, v) : x));
+    });
   }
 
   template <bool One>
-  void step(const tt_op& o) const {
-    using V = vec<T>;
-    const V yes = all<T>(1), no{};
-    switch (o.code) {
-      case TT_COPY:
-        return one<One>(o, [](V a) { return a; });
-      case TT_NEG:
-        return one<One>(o, [](V a) { return -a; });
-      case TT_EXP:
-        return one<One>(o, [](V a) { return exp<T>(a); });
-      case TT_EXPM1:
-        return one<One>(o, [](V a) { return expm1<T>(a); });
-      case TT_LOG:
-        return one<One>(
-            o, [](V a) { return lane_by_lane<T>(a, [](T x) { return std::log(x); }); });
-      case TT_LOG1P:
-        return one<One>(
-            o, [](V a) { return lane_by_lane<T>(a, [](T x) { return std::log1p(x); }); });
-      case TT_TANH:
-        return one<One>(o, [](V a) { return tanh<T>(a); });
-      case TT_SIGMOID:
-        return one<One>(o, [](V a) { return sigmoid<T>(a); });
-      case TT_RELU:
-        return one<One>(o, [](V a) { return a > 0 ? a : (a != a ? a : V{}); });
-      case TT_SOFTPLUS:
-        return one<One>(o, [](V a) {
-          return most<T>(a, V{}) + log1p_unit<T>(exp<T>(-magnitude<T>(a)));
-        });
-      case TT_ABS:
-        return one<One>(o, [](V a) { return magnitude<T>(a); });
-      case TT_SQRT:
-        return one<One>(
-            o, [](V a) { return lane_by_lane<T>(a, [](T x) { return std::sqrt(x); }); });
-      case TT_SIN:
-        return one<One>(
-            o, [](V a) { return lane_by_lane<T>(a, [](T x) { return std::sin(x); }); });
-      case TT_COS:
-        return one<One>(
-            o, [](V a) { return lane_by_lane<T>(a, [](T x) { return std::cos(x); }); });
-      case TT_NORMAL_CDF:
-        return one<One>(o, [](V a) { return normal_cdf<T>(a); });
-      case TT_SIGN:
-        return one<One>(o, [=](V a) { return a > 0 ? yes : (a < 0 ? -yes : no); });
-      case TT_FLOOR:
-        return one<One>(
-            o, [](V a) { return lane_by_lane<T>(a, [](T x) { return std::floor(x); }); });
-      case TT_ADD:
-        return two<One>(o, [](V a, V b) { return a + b; });
-      case TT_SUB:
-        return two<One>(o, [](V a, V b) { return a - b; });
-      case TT_MUL:
-        return two<One>(o, [](V a, V b) { return a * b; });
-      case TT_DIV:
-        return two<One>(o, [](V a, V b) { return a / b; });
-      case TT_MAX:  // NaN where either is
-        return two<One>(o, [](V a, V b) { return b > a || b != b ? b : a; });
-      case TT_MIN:
-        return two<One>(o, [](V a, V b) { return b < a || b != b ? b : a; });
-      case TT_GT:
-        return two<One>(o, [=](V a, V b) { return a > b ? yes : no; });
-      case TT_GE:
-        return two<One>(o, [=](V a, V b) { return a >= b ? yes : no; });
-      case TT_EQ:
-        return two<One>(o, [=](V a, V b) { return a == b ? yes : no; });
-      case TT_POW:
-        return two<One>(o, [](V a, V b) {
-          for (int i = 0; i < lanes<T>; ++i) a[i] = std::pow(a[i], b[i]);
-          return a;
-        });
-      case TT_WHERE:
-        return three<One>(o, [](V a, V b, V c) { return a != 0 ? b : c; });
-      case TT_SIGMOID_SLOPE:
-        return two<One>(o, [=](V a, V b) { return a * b * (yes - b); });
-      case TT_TANH_SLOPE:
-        return two<One>(o, [=](V a, V b) { return a * (yes - b * b); });
-      case TT_FMA:
-        return three<One>(o, [](V a, V b, V c) { return a * b + c; });
-      case TT_FNMA:
-        return three<One>(o, [](V a, V b, V c) { return c - a * b; });
-      case TT_SIGMOID_SUM:
-        return two<One>(o, [](V a, V b) { return sigmoid<T>(a + b); });
-      case TT_TANH_SUM:
-        return two<One>(o, [](V a, V b) { return tanh<T>(a + b); });
-      case TT_LOAD:
-        return fetch<One>(o);
-      case TT_STORE:
-        return put<One>(o);
-      case TT_STORE_FAR:
-        return put_far<One>(o);
-      case TT_ACCUMULATE:
-        return accumulate<One>(o);
-      case TT_NORMALISE:
-        return normalise<One>(o);
-      case TT_NORM_GRADIENT:
-        return norm_gradient<One>(o);
+  static void fetch(const Machine& m, const tt_op& o) {
+    const View out = m.view(o.out);
+    for (int r = 0; r < m.rows_; ++r) {
+      const T* from = m.line(o.a, r);
+      for (int v = 0; v < (One ? 1 : m.s.vectors); ++v)
+        out.set(r, v, load_some(from + v * lanes<T>, m.s.units - v * lanes<T>));
     }
   }
 
   template <bool One>
-  void fetch(const tt_op& o) const {
-    const View out = view(o.out);
-    for (int r = 0; r < rows_; ++r) {
-      const T* from = line(o.a, r);
-      for (int v = 0; v < (One ? 1 : s.vectors); ++v)
-        out.set(r, v, load_some(from + v * lanes<T>, s.units - v * lanes<T>));
-    }
-  }
-
-  template <bool One>
-  void put(const tt_op& o) const {
-    const View a = view(o.a);
+  static void put(const Machine& m, const tt_op& o) {
+    const View a = m.view(o.a);
     if (o.out >> 10 < TT_H_OLD) {
-      const View out = view(o.out);
-      return all_of<One>([&](int r, int v) { out.set(r, v, a.get(r, v)); });
+      const View out = m.view(o.out);
+      return m.template all_of<One>([&](int r, int v) { out.set(r, v, a.get(r, v)); });
     }
-    for (int r = 0; r < rows_; ++r) {
-      T* to = line(o.out, r);
-      for (int v = 0; v < (One ? 1 : s.vectors); ++v)
-        store_some(to + v * lanes<T>, a.get(r, v), s.units - v * lanes<T>);
-    }
-  }
-
-  template <bool One>
-  void put_far(const tt_op& o) const {
-    const View a = view(o.a);
-    for (int r = 0; r < rows_; ++r) {
-      T* to = line(o.out, r);
-      for (int v = 0; v < (One ? 1 : s.vectors); ++v)
-        store_far(to + v * lanes<T>, a.get(r, v), s.units - v * lanes<T>);
+    for (int r = 0; r < m.rows_; ++r) {
+      T* to = m.line(o.out, r);
+      for (int v = 0; v < (One ? 1 : m.s.vectors); ++v)
+        store_some(to + v * lanes<T>, a.get(r, v), m.s.units - v * lanes<T>);
     }
   }
 
   template <bool One>
-  void accumulate(const tt_op& o) const {
-    const View a = view(o.a);
-    T* to = s.sums + (o.out & 1023) * s.H + s.unit;
-    for (int v = 0; v < (One ? 1 : s.vectors); ++v, to += lanes<T>) {
+  static void put_far(const Machine& m, const tt_op& o) {
+    const View a = m.view(o.a);
+    for (int r = 0; r < m.rows_; ++r) {
+      T* to = m.line(o.out, r);
+      for (int v = 0; v < (One ? 1 : m.s.vectors); ++v)
+        store_far(to + v * lanes<T>, a.get(r, v), m.s.units - v * lanes<T>);
+    }
+  }
+
+  template <bool One>
+  static void accumulate(const Machine& m, const tt_op& o) {
+    const View a = m.view(o.a);
+    T* to = m.s.sums + (o.out & 1023) * m.s.H + m.s.unit;
+    for (int v = 0; v < (One ? 1 : m.s.vectors); ++v, to += lanes<T>) {
       vec<T> sum{};
-      for (int r = 0; r < rows_; ++r) sum += a.get(r, v);
-      const int n = s.units - v * lanes<T>;
+      for (int r = 0; r < m.rows_; ++r) sum += a.get(r, v);
+      const int n = m.s.units - v * lanes<T>;
       store_some(to, load_some(to, n) + sum, n);
     }
   }
@@ -265,20 +166,20 @@ class Machine {
   }
 
   template <bool One>
-  void normalise(const tt_op& o) const {
-    const View out = view(o.out), a = view(o.a);
-    const RowNorm<T>* n = norms(o.b);
-    all_of<One>(
+  static void normalise(const Machine& m, const tt_op& o) {
+    const View out = m.view(o.out), a = m.view(o.a);
+    const RowNorm<T>* n = m.norms(o.b);
+    m.template all_of<One>(
         [&](int r, int v) { out.set(r, v, (a.get(r, v) - n[r].first) * n[r].second); });
   }
 
   // dv = rate (dy - mean(dy) - y mean(dy y))
   template <bool One>
-  void norm_gradient(const tt_op& o) const {
-    const View out = view(o.out), dy = view(o.a), y = view(o.b);
-    const RowNorm<T>* n = norms(o.c);
-    all_of<One>([&](int r, int v) {
-      const T rate = s.lines[TT_SAVED - TT_H_OLD][first_ + r][s.rates + (o.c & 1023)];
+  static void norm_gradient(const Machine& m, const tt_op& o) {
+    const View out = m.view(o.out), dy = m.view(o.a), y = m.view(o.b);
+    const RowNorm<T>* n = m.norms(o.c);
+    m.template all_of<One>([&](int r, int v) {
+      const T rate = m.s.lines[TT_SAVED - TT_H_OLD][m.first_ + r][m.s.rates + (o.c & 1023)];
       out.set(r, v, rate * (dy.get(r, v) - n[r].first - y.get(r, v) * n[r].second));
     });
   }

@@ -24,7 +24,11 @@ class Case(NamedTuple):
 
 def build_cell(pick: random.Random, inputs: int, hidden: int) -> cells.Cell:
     bias = pick.random() < 0.7
-    kind = pick.choice(("elman", "leaky", "lstm", "lstm", "gru"))
+    kind = pick.choice(("elman", "leaky", "lstm", "lstm", "gru", "any", "any", "any"))
+    if kind == "any":
+        name = pick.choice(sorted(cells.CELLS))
+        sizes = {"clockwork": {"periods": (1, 2)[: min(hidden, 2)]}}
+        return cells.build_cell(name, inputs, hidden, sizes.get(name))
     if kind == "gru":
         return cells.GRU(inputs, hidden, bias=bias, reset_after=pick.random() < 0.6)
     if kind == "lstm":
@@ -60,9 +64,10 @@ def random_case(seed: int, dtype: torch.dtype = torch.float64) -> Case:
     inputs, hidden = pick.choice(SIZES), pick.choice(SIZES)
     cell = build_cell(pick, inputs, hidden)
     scale = 1.5 / hidden**0.5
+    torch.manual_seed(seed)  # fresh weights are drawn from torch's own generator
     weights = {
-        name: randn(*shape) * (1.0 if name == "alpha" else scale)
-        for name, shape in cell.parameter_shapes().items()
+        name: start.detach().to(dtype) + randn(*start.shape) * scale
+        for name, start in cell.like(inputs).weights().items()
     }
     layout = pick.randrange(4)
     if layout == 0:
@@ -75,8 +80,11 @@ def random_case(seed: int, dtype: torch.dtype = torch.float64) -> Case:
         x = randn(steps, batch + 1, 2 * inputs + 1)[:, 1:, 1::2]
     fields = cell.state_sizes
 
-    def state_of(*lead: int) -> Any:
-        return cell.State(*(randn(*lead, size) for size in fields.values()))
+    def state_of(*lead: int, positive: bool = True) -> Any:
+        found = {field: randn(*lead, size) for field, size in fields.items()}
+        if "n" in found:  # of the sLSTM: a sum of positive numbers, the divisor of c
+            found["n"] = found["n"].abs() + positive
+        return cell.State(**found)
 
     options: dict[str, Any] = {"reverse": pick.random() < 0.5}
     if pick.random() < 0.6:
@@ -84,7 +92,7 @@ def random_case(seed: int, dtype: torch.dtype = torch.float64) -> Case:
     if pick.random() < 0.4:
         options |= {"reset": mask(0.3, steps, batch), "initial": state_of(batch)}
     if pick.random() < 0.3:
-        options["perturbation"] = state_of(steps, batch)
+        options["perturbation"] = state_of(steps, batch, positive=False)
     if pick.random() < 0.3:
         gain = randn(steps, batch)
         options["carry_gain"] = gain.where(mask(0.7, steps, batch), 0.0)
