@@ -81,15 +81,16 @@ class _Recurrence(Function):
     def vmap(
         info: Any, in_dims: tuple[int | None, ...], *inputs: Any
     ) -> tuple[Tensor, int]:
-        *tensors, backward = inputs
         a, b, gain = (
-            None if t is None else t.unsqueeze(1) if dim is None else t.movedim(dim, 1)
-            for t, dim in zip(tensors, in_dims, strict=False)
+            t
+            if t is None
+            else t.unsqueeze(1)
+            if dim is None
+            else t.movedim(dim, 1)
+            for t, dim in zip(inputs[:3], in_dims, strict=False)
         )
-        shape = torch.broadcast_shapes(a.shape, b.shape)
-        return linear_recurrence(
-            a.expand(shape), b.expand(shape), gain, backward=backward
-        ), 1
+        a, b = torch.broadcast_tensors(a, b)
+        return linear_recurrence(a, b, gain, backward=inputs[3]), 1
 
 
 class _ForwardMode(_Recurrence):

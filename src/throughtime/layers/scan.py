@@ -144,7 +144,7 @@ class _Run:
         if name == "new":
             return self.states[attribute]
         assert name == "product"
-        return self._product(*args, attribute)
+        return self._product(args[0], attribute)
 
     def _product(self, m: Tensor, number: int) -> tuple[Tensor, ...]:
         """A product inside the step, for all steps at once."""
@@ -178,8 +178,9 @@ class _Run:
         )
         field = stage.field
         a, b = self._held(field, a, b)
-        if self.added[field] is not None:
-            b = self.added[field] if b is None else b + self.added[field]
+        added = self.added[field]
+        if added is not None:
+            b = added if b is None else b + added
         b = self.full(b)
         self.states[field] = (
             self._frozen(field, b) if a is None else self._scanned(field, a, b)
