@@ -45,8 +45,9 @@ class Plan(NamedTuple):
     reason: str = ""
 
 
-# A plan is made once; a dictionary, as torch.compile looks through functools.cache.
-_KNOWN: dict[tuple[str, bool], Plan] = {}
+# By key, for states that nothing changes after the step and for others; a dictionary,
+# as torch.compile looks through functools.cache.
+_KNOWN: dict[str, tuple[Plan, Plan]] = {}
 
 
 def plan_of(cell: Cell, changed: bool = False) -> Plan:
@@ -61,16 +62,17 @@ def plan_of(cell: Cell, changed: bool = False) -> Plan:
     >>> plan_of(cells.GRU(3, 4)).reason
     'its recurrent product reads h of the step before'
     """
-    key = (lowered(cell).key, changed)
+    key, reason = lowered(cell)
+    if reason:
+        return Plan(reason=reason)
     if key not in _KNOWN:
-        _KNOWN[key] = _plan(cell, changed)
-    return _KNOWN[key]
+        _KNOWN[key] = _plan(cell, key, False), _plan(cell, key, True)
+    return _KNOWN[key][changed]
 
 
-def _plan(cell: Cell, changed: bool) -> Plan:
-    definition = definition_of(lowered(cell).key)
-    if definition is None:
-        return Plan(reason=lowered(cell).reason)
+def _plan(cell: Cell, key: str, changed: bool) -> Plan:
+    definition = definition_of(key)
+    assert definition is not None
     if cell.output_size != cell.hidden_size:
         return Plan(reason="its h is projected")
     try:
