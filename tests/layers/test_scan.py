@@ -66,14 +66,16 @@ def test_recurrence_is_its_matrix(steps, backward):
 @pytest.mark.usefixtures("form")
 @pytest.mark.parametrize("backward", [False, True])
 def test_recurrence_differentiates(backward):
-    a, b = (normal(5, 2, seed=k).requires_grad_() for k in range(2))
+    inputs = [normal(5, 2, seed=k).requires_grad_() for k in range(2)]
+    if not backward:
+        inputs.append(normal(2, seed=2).requires_grad_())
 
-    def function(a, b):
-        return linear_recurrence(a, b, backward=backward)
+    def function(*inputs):
+        return linear_recurrence(*inputs, backward=backward)
 
     options = {"check_forward_ad": True, "check_batched_grad": True}
-    assert torch.autograd.gradcheck(function, (a, b), **options)
-    assert torch.autograd.gradgradcheck(function, (a, b), check_fwd_over_rev=True)
+    assert torch.autograd.gradcheck(function, inputs, **options)
+    assert torch.autograd.gradgradcheck(function, inputs, check_fwd_over_rev=True)
 
 
 @pytest.mark.usefixtures("form")

@@ -20,16 +20,23 @@ from torch.autograd import Function
 
 
 def linear_recurrence(
-    a: Tensor, b: Tensor, gain: Tensor | None = None, *, backward: bool = False
+    a: Tensor,
+    b: Tensor,
+    start: Tensor | None = None,
+    gain: Tensor | None = None,
+    *,
+    backward: bool = False,
 ) -> Tensor:
-    """s_t = a_t s_{t-1} + b_t with s_{-1} = 0.
+    """s_t = a_t s_{t-1} + b_t.
 
     Args:
         a: coefficients (T, ...).
         b: what is added, of the same shape and type.
+        start: s_{-1}, (...); default: zero.
         gain: multiplies the gradient of s_{t-1} at step t, and nothing else; broadcast
             to a; it takes no gradient.
-        backward: from the last step to the first, s_t = a_{t+1} s_{t+1} + b_t.
+        backward: from the last step to the first, s_t = a_{t+1} s_{t+1} + b_t, without
+            ``start`` and ``gain``.
 
     Returns:
         s, like b.
@@ -39,7 +46,7 @@ def linear_recurrence(
     (tensor([1.0000, 1.5000, 1.7500]), tensor([1.7500, 1.5000, 1.0000]))
     """
     kind = _Recurrence if torch.compiler.is_compiling() else _ForwardMode
-    return kind.apply(a, b, gain, backward)
+    return kind.apply(a, b, start, gain, backward)
 
 
 def carried(state: Tensor, gain: Tensor | None) -> Tensor:
@@ -51,22 +58,32 @@ def carried(state: Tensor, gain: Tensor | None) -> Tensor:
 
 class _Recurrence(Function):
     @staticmethod
-    def forward(a: Tensor, b: Tensor, gain: Tensor | None, backward: bool) -> Tensor:
+    def forward(
+        a: Tensor,
+        b: Tensor,
+        start: Tensor | None,
+        gain: Tensor | None,
+        backward: bool,
+    ) -> Tensor:
         in_order = b.device.type == "cpu" and not torch.compiler.is_compiling()
         run = one_by_one if in_order else in_pairs
+        s = b.clone(memory_format=torch.contiguous_format)
         if b.dtype in (torch.bfloat16, torch.float16):
-            return run(a.float(), b.float(), backward).to(b.dtype)
-        return run(a, b, backward)
+            a, s = a.float(), s.float()
+        if start is not None:
+            s[0].addcmul_(a[0], start.to(s.dtype))
+        run(a, s, backward)
+        return s.to(b.dtype)
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
-        a, _, gain, ctx.reverse = inputs
-        ctx.save_for_backward(a, gain, output)
-        ctx.save_for_forward(a, gain, output)
+        a, _, start, gain, ctx.reverse = inputs
+        ctx.save_for_backward(a, start, gain, output)
+        ctx.save_for_forward(a, start, gain, output)
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:  # pyright: ignore[reportIncompatibleMethodOverride]
-        a, gain, s = ctx.saved_tensors
+        a, start, gain, s = ctx.saved_tensors
         factor = a if gain is None else a * gain
         total = linear_recurrence(factor, grad, backward=not ctx.reverse)
         slope = None
@@ -74,23 +91,28 @@ class _Recurrence(Function):
             if ctx.reverse:
                 slope = _later(total) * s
             else:
-                slope = total * carried(_later(s), gain)
-        return slope, total, None, None
+                slope = total * carried(_later(s, start), gain)
+        first = factor[0] * total[0] if ctx.needs_input_grad[2] else None
+        return slope, total, first, None, None
 
     @staticmethod
     def vmap(
         info: Any, in_dims: tuple[int | None, ...], *inputs: Any
     ) -> tuple[Tensor, int]:
-        a, b, gain = (
+        # The new dimension stands behind T, and first in start, which has no T.
+        a, b, start, gain = (
             t
             if t is None
-            else t.unsqueeze(1)
+            else t.unsqueeze(place)
             if dim is None
-            else t.movedim(dim, 1)
-            for t, dim in zip(inputs[:3], in_dims, strict=False)
+            else t.movedim(dim, place)
+            for t, dim, place in zip(inputs[:4], in_dims, (1, 1, 0, 1), strict=False)
         )
         a, b = torch.broadcast_tensors(a, b)
-        return linear_recurrence(a, b, gain, backward=inputs[3]), 1
+        if start is not None:
+            start = start.expand(b.shape[1:])
+        done = linear_recurrence(a, b, start, gain, backward=inputs[4])
+        return done, 1
 
 
 class _ForwardMode(_Recurrence):
@@ -98,21 +120,22 @@ class _ForwardMode(_Recurrence):
 
     @staticmethod
     def jvp(ctx: Any, *tangents: Any) -> Tensor:
-        a, gain, s = ctx.saved_tensors
-        along_a, along_b = tangents[:2]
+        a, start, gain, s = ctx.saved_tensors
+        along_a, along_b, along_start = tangents[:3]
         added = torch.zeros_like(s) if along_b is None else along_b
         if along_a is not None:
             if ctx.reverse:
                 added = added + _earlier(along_a * s)
             else:
-                added = added + along_a * carried(_later(s), gain)
+                added = added + along_a * carried(_later(s, start), gain)
         factor = a if gain is None else a * gain
-        return linear_recurrence(factor, added, backward=ctx.reverse)
+        return linear_recurrence(factor, added, along_start, backward=ctx.reverse)
 
 
-def _later(s: Tensor) -> Tensor:
-    """Every step one later, zero at the first."""
-    return torch.cat([torch.zeros_like(s[:1]), s[:-1]])
+def _later(s: Tensor, first: Tensor | None = None) -> Tensor:
+    """Every step one later; at the first ``first``, or zero."""
+    head = torch.zeros_like(s[:1]) if first is None else first.unsqueeze(0)
+    return torch.cat([head, s[:-1]])
 
 
 def _earlier(s: Tensor) -> Tensor:
@@ -120,9 +143,8 @@ def _earlier(s: Tensor) -> Tensor:
     return torch.cat([s[1:], torch.zeros_like(s[:1])])
 
 
-def one_by_one(a: Tensor, b: Tensor, backward: bool) -> Tensor:
-    """The recurrence step by step, in place."""
-    s = b.clone(memory_format=torch.contiguous_format)
+def one_by_one(a: Tensor, s: Tensor, backward: bool) -> None:
+    """The recurrence step by step, in the place of b."""
     factors, steps = a.unbind(0)[1:], s.unbind(0)
     pairs = list(zip(factors, steps, steps[1:], strict=False))
     if backward:
@@ -131,17 +153,14 @@ def one_by_one(a: Tensor, b: Tensor, backward: bool) -> Tensor:
     else:
         for factor, one, next_one in pairs:
             next_one.addcmul_(factor, one)
-    return s
 
 
-def in_pairs(a: Tensor, b: Tensor, backward: bool) -> Tensor:
-    """The recurrence by odd-even reduction."""
-    s = b.clone(memory_format=torch.contiguous_format)
+def in_pairs(a: Tensor, s: Tensor, backward: bool) -> None:
+    """The recurrence by odd-even reduction, in the place of b."""
     if backward:
         _reduce_backward(_earlier(a), s)
     else:
         _reduce(a.clone(memory_format=torch.contiguous_format), s)
-    return s
 
 
 def _reduce(a: Tensor, s: Tensor) -> None:

@@ -222,6 +222,5 @@ class _Run:
         if self.valid is not None:
             b = torch.where(self.valid, b, 0.0)
             a = torch.where(self.valid, a, 1.0)
-        start = carried(self.start[field], None if gain is None else gain[0])
-        b = torch.cat([b[:1] + a[:1] * start, b[1:]])
-        return linear_recurrence(a.to(b.dtype), b, gain)
+        start = self.start[field].to(b.dtype)
+        return linear_recurrence(a.to(b.dtype), b, start, gain)
