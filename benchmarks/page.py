@@ -323,6 +323,38 @@ def long(rows: list[Row], machine: dict[str, Any]) -> list[str]:
     ]
 
 
+def scan(rows: list[Row], machine: dict[str, Any]) -> list[str]:
+    del machine
+    columns = [
+        (kind, backend)
+        for kind, found in rows[0]["milliseconds"].items()
+        for backend in found
+    ]
+    return [
+        "## Cells that allow a scan",
+        "",
+        *prose("scan"),
+        "",
+        *table(
+            "|".join(
+                ["cell", "T, B, I, H"]
+                + [f"{kind}, {backend}" for kind, backend in columns]
+            ),
+            [
+                (
+                    row["cell"],
+                    shape_text(row["shape"]),
+                    *(
+                        f"{row['milliseconds'][kind][name]:.2f}"
+                        for kind, name in columns
+                    ),
+                )
+                for row in rows
+            ],
+        ),
+    ]
+
+
 SECTIONS: dict[str, Callable[[list[Row], dict[str, Any]], list[str]]] = {
     "dense": dense,
     "frameworks": frameworks,
@@ -333,6 +365,7 @@ SECTIONS: dict[str, Callable[[list[Row], dict[str, Any]], list[str]]] = {
     "streaming": streaming,
     "memory": memory,
     "long": long,
+    "scan": scan,
 }
 
 

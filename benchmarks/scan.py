@@ -2,13 +2,19 @@
 
 from collections.abc import Iterator
 
-from common import Row, forward, interleaved, random_input, training
+from common import Row, Shape, forward, interleaved, random_input, training
 
 import throughtime as tt
 
-SHAPES = tuple((steps, 8, 256, 256) for steps in (64, 256, 1024, 4096))  # T, B, I, H
+SHAPES: tuple[Shape, ...] = (
+    (64, 8, 256, 256),
+    (256, 8, 256, 256),
+    (1024, 8, 256, 256),
+    (4096, 8, 256, 256),
+    (1000, 1, 64, 64),
+)
 BACKENDS = ("loop", "scan", "native")
-CELLS = ("min_gru",)
+CELLS = ("min_gru", "min_lstm", "qrnn")
 
 
 def rows(budget: float) -> Iterator[Row]:
@@ -20,7 +26,7 @@ def rows(budget: float) -> Iterator[Row]:
             yield row(name, shape, budget)
 
 
-def row(name: str, shape: tuple[int, int, int, int], budget: float) -> Row:
+def row(name: str, shape: Shape, budget: float) -> Row:
     x, upstream = random_input(shape)
     runs = {}
     for backend in BACKENDS:
@@ -36,6 +42,6 @@ def row(name: str, shape: tuple[int, int, int, int], budget: float) -> Row:
             kind: {backend: found[f"{backend} {kind}"] for backend in BACKENDS}
             for kind in ("forward", "training")
         },
-        "scan_over_loop": found["loop training"] / found["scan training"],
-        "scan_over_native": found["native training"] / found["scan training"],
+        "scan_ratio_to_loop": found["loop training"] / found["scan training"],
+        "native_ratio_to_scan": found["scan training"] / found["native training"],
     }

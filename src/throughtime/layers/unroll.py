@@ -28,8 +28,10 @@ def check_backend(backend: str, cells: Sequence[Cell]) -> str:
             for a cell; ``scan`` for a cell that does not allow it. The message says
             why.
     """
-    if backend not in BACKENDS:
-        raise unknown_name("backend", backend, BACKENDS)
+    # An output layer has no cells, and no steps to scan.
+    known = BACKENDS if cells else tuple(name for name in BACKENDS if name != "scan")
+    if backend not in known:
+        raise unknown_name("backend", backend, known)
     if backend == "native":
         reason = kernels.missing()
         if reason is not None:
