@@ -118,6 +118,12 @@ def test_equals_the_loop_in_values_and_gradients(block):
             torch.testing.assert_close(a, b, rtol=1e-10, atol=1e-10, msg=f"{seed}")
 
 
+@pytest.mark.parametrize("name", ["min_gru", "min_lstm", "qrnn", "qrnn_window_1"])
+def test_published_cells_that_allow_a_scan(name):
+    layers = pair(tt.cells.CELLS[name], num_layers=2, bidirectional=True)
+    close(*(layer(normal(9, 3, 3), lengths=[9, 0, 4]) for layer in layers))
+
+
 STRUCTURES = {
     "two layers": {"num_layers": 2},
     "both directions": {"bidirectional": True, "learned_initial_state": True},
@@ -317,6 +323,16 @@ def test_error_names_what_forbids_a_scan(kind):
     text = str(caught.value)
     assert text.startswith(f"backend='scan' cannot run {kind(3, 4)!r}: ")
     assert scan_cells.REFUSED[kind] in text
+    layer = tt.Recurrent(kind(3, 4), backend="loop")
+    layer.backend = "scan"
+    with pytest.raises(InvalidValue, match="there is no scan over"):
+        layer(torch.zeros(5, 2, 3))
+
+
+def test_output_layer_knows_no_scan():
+    h, weight, targets = torch.zeros(3, 5), torch.zeros(4, 5), torch.zeros(3).long()
+    with pytest.raises(InvalidValue, match="unknown backend 'scan'.*auto, loop, nat"):
+        tt.linear_cross_entropy(h, weight, targets, backend="scan")
 
 
 def test_operation_without_a_form_is_named():

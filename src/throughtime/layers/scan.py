@@ -17,6 +17,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from throughtime.cells import Cell
+from throughtime.errors import InvalidValue
 from throughtime.layers.affine import Stage, plan_of
 from throughtime.layers.evaluate import evaluate
 from throughtime.layers.linear import carried, linear_recurrence
@@ -49,7 +50,14 @@ def scan(
     return_states: bool = False,
     return_gates: bool = False,
 ) -> Unrolled:
-    """Run ``cell`` over the T > 0 steps of ``x``; see ``loop``, which it equals."""
+    """Run ``cell`` over the T > 0 steps of ``x``; see ``loop``, which it equals.
+
+    Raises:
+        InvalidValue: the cell does not allow a scan.
+    """
+    reason = missing_scan(cell)
+    if reason:
+        raise InvalidValue(f"there is no scan over {cell!r}: {reason}")
     noise = Noise() if noise is None else noise
     run = _Run(cell, x, state, weights, lengths, reverse)
     run.noise, run.initial = noise, initial
