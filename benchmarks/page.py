@@ -325,34 +325,19 @@ def long(rows: list[Row], machine: dict[str, Any]) -> list[str]:
 
 def scan(rows: list[Row], machine: dict[str, Any]) -> list[str]:
     del machine
+    lines = []
+    for row in rows:
+        times = [ms for found in row["milliseconds"].values() for ms in found.values()]
+        lines.append(
+            [row["cell"], shape_text(row["shape"]), *map("{:.2f}".format, times)]
+        )
     columns = [
-        (kind, backend)
+        f"{kind}, {backend}"
         for kind, found in rows[0]["milliseconds"].items()
         for backend in found
     ]
-    return [
-        "## Cells that allow a scan",
-        "",
-        *prose("scan"),
-        "",
-        *table(
-            "|".join(
-                ["cell", "T, B, I, H"]
-                + [f"{kind}, {backend}" for kind, backend in columns]
-            ),
-            [
-                (
-                    row["cell"],
-                    shape_text(row["shape"]),
-                    *(
-                        f"{row['milliseconds'][kind][name]:.2f}"
-                        for kind, name in columns
-                    ),
-                )
-                for row in rows
-            ],
-        ),
-    ]
+    names = "|".join(["cell", "T, B, I, H", *columns])
+    return ["## Cells that allow a scan", "", *prose("scan"), "", *table(names, lines)]
 
 
 SECTIONS: dict[str, Callable[[list[Row], dict[str, Any]], list[str]]] = {
