@@ -323,6 +323,23 @@ def long(rows: list[Row], machine: dict[str, Any]) -> list[str]:
     ]
 
 
+def scan(rows: list[Row], machine: dict[str, Any]) -> list[str]:
+    del machine
+    lines = []
+    for row in rows:
+        times = [ms for found in row["milliseconds"].values() for ms in found.values()]
+        lines.append(
+            [row["cell"], shape_text(row["shape"]), *map("{:.2f}".format, times)]
+        )
+    columns = [
+        f"{kind}, {backend}"
+        for kind, found in rows[0]["milliseconds"].items()
+        for backend in found
+    ]
+    names = "|".join(["cell", "T, B, I, H", *columns])
+    return ["## Cells that allow a scan", "", *prose("scan"), "", *table(names, lines)]
+
+
 SECTIONS: dict[str, Callable[[list[Row], dict[str, Any]], list[str]]] = {
     "dense": dense,
     "frameworks": frameworks,
@@ -333,6 +350,7 @@ SECTIONS: dict[str, Callable[[list[Row], dict[str, Any]], list[str]]] = {
     "streaming": streaming,
     "memory": memory,
     "long": long,
+    "scan": scan,
 }
 
 

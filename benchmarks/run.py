@@ -24,6 +24,7 @@ import long_sequences
 import memory
 import own_cells
 import ragged
+import scan
 import streaming
 import torch
 from common import Row
@@ -40,6 +41,7 @@ SECTIONS = {
     "streaming": streaming.rows,
     "memory": memory.rows,
     "long": long_sequences.rows,
+    "scan": scan.rows,
 }
 BUDGET, QUICK = 3.0, 0.2  # seconds per row, about
 

@@ -55,4 +55,7 @@ TEXTS = {
         grows, outputs and work space included, in a fresh process each.""",
     "long": """
         Training; microseconds for each time step, which should not depend on T.""",
+    "scan": """
+        Cells whose state is an affine function of the old one, by each backend:
+        milliseconds. On the CPU `auto` takes the core.""",
 }

@@ -1,6 +1,7 @@
 """Random layers and batches on which the compiled core must equal the plain loop."""
 
 import random
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import torch
@@ -50,7 +51,11 @@ def build_cell(pick: random.Random, inputs: int, hidden: int) -> cells.Cell:
     return cells.Elman(inputs, hidden, bias=bias, nonlinearity=name)
 
 
-def random_case(seed: int, dtype: torch.dtype = torch.float64) -> Case:
+def random_case(
+    seed: int,
+    dtype: torch.dtype = torch.float64,
+    build: Callable[[random.Random, int, int], cells.Cell] = build_cell,
+) -> Case:
     """A cell, a batch in some memory layout, and some of every option."""
     pick, generator = random.Random(seed), torch.Generator().manual_seed(seed)
 
@@ -62,7 +67,7 @@ def random_case(seed: int, dtype: torch.dtype = torch.float64) -> Case:
 
     steps, batch = pick.choice((1, 2, 5, 9)), pick.choice((1, 2, 3, 6, 20))
     inputs, hidden = pick.choice(SIZES), pick.choice(SIZES)
-    cell = build_cell(pick, inputs, hidden)
+    cell = build(pick, inputs, hidden)
     scale = 1.5 / hidden**0.5
     torch.manual_seed(seed)  # fresh weights are drawn from torch's own generator
     weights = {

@@ -133,7 +133,7 @@ def _report(
                     pictures["quality_speed"],
                     "Bits per character against tokens per second, a point per cell.",
                     "The best cells are at the bottom right. The path says what runs a "
-                    "cell: the compiled core (native) or plain torch (loop).",
+                    "cell: the compiled core (native) or plain torch (scan, loop).",
                 ),
             ),
             Section(

@@ -1,6 +1,7 @@
 """The compiled core: whether it is there, and its time loops on plain tensors."""
 
 from throughtime.kernels.definitions import define as define
+from throughtime.kernels.definitions import definition_of as definition_of
 from throughtime.kernels.definitions import program_of as program_of
 from throughtime.kernels.expressions import Definition as Definition
 from throughtime.kernels.library import Library as Library

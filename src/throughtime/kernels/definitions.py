@@ -14,6 +14,11 @@ def define(key: str, definition: Definition) -> None:
     _KNOWN.setdefault(key, definition)
 
 
+def definition_of(key: str) -> Definition | None:
+    """The step that was defined under ``key``."""
+    return _KNOWN.get(key)
+
+
 @cache
 def program_of(key: str, variant: Variant) -> Program:
     """The program of a step that was defined."""

@@ -1,4 +1,4 @@
-"""Apply a cell over time: by the compiled core where it has a rule, else the loop."""
+"""Apply a cell over time: by the compiled core, a scan, or the loop."""
 
 import warnings
 from collections.abc import Mapping, Sequence
@@ -15,19 +15,23 @@ from throughtime.errors import InvalidValue, unknown_name
 from throughtime.layers import native
 from throughtime.layers.loop import Noise, Pass, Unrolled, loop
 from throughtime.layers.packed import pack_rows, pad_rows
+from throughtime.layers.scan import missing_scan, scan
 
-BACKENDS = ("auto", "loop", "native")
+BACKENDS = ("auto", "loop", "native", "scan")
 
 
 def check_backend(backend: str, cells: Sequence[Cell]) -> str:
     """``backend``, if it can run these cells.
 
     Raises:
-        InvalidValue: unknown backend, or ``native`` without a compiled core or a rule
-            for a cell; the message says why.
+        InvalidValue: unknown backend; ``native`` without a compiled core or a rule
+            for a cell; ``scan`` for a cell that does not allow it. The message says
+            why.
     """
-    if backend not in BACKENDS:
-        raise unknown_name("backend", backend, BACKENDS)
+    # An output layer has no cells, and no steps to scan.
+    known = BACKENDS if cells else tuple(name for name in BACKENDS if name != "scan")
+    if backend not in known:
+        raise unknown_name("backend", backend, known)
     if backend == "native":
         reason = kernels.missing()
         if reason is not None:
@@ -39,10 +43,19 @@ def check_backend(backend: str, cells: Sequence[Cell]) -> str:
                     f"backend='native' cannot run {cell!r}: {reason}; use "
                     "backend='auto', which takes the plain loop"
                 )
-    if backend == "auto":
-        _say_once_if_slow()
+    if backend == "scan":
         for cell in cells:
-            _say_once_if_unknown(native.missing_rule(cell))
+            reason = missing_scan(cell)
+            if reason:
+                raise InvalidValue(
+                    f"backend='scan' cannot run {cell!r}: {reason}; use backend='auto'"
+                )
+    if backend == "auto":
+        reasons = [native.missing_rule(cell) for cell in cells if missing_scan(cell)]
+        if reasons or not cells:
+            _say_once_if_slow()
+        for reason in reasons:
+            _say_once_if_unknown(reason)
     return backend
 
 
@@ -66,14 +79,21 @@ def _say_once_if_unknown(reason: str) -> None:
 
 
 def used_backend(backend: str, cells: Sequence[Cell], weights: Sequence[Tensor]) -> str:
-    """What runs for these cells and weights: ``native``, ``loop`` or ``mixed``."""
-    if backend == "loop":
-        return "loop"
-    fast = {
-        native.usable(cell, [weight])
+    """What runs for these cells and weights: a backend, or ``mixed`` of several."""
+    if backend in ("loop", "scan"):
+        return backend
+    found = {
+        "native" if native.usable(cell, [weight]) else _without_core(backend, cell)
         for cell, weight in zip(cells, weights, strict=True)
     }
-    return "mixed" if len(fast) > 1 else "native" if fast.pop() else "loop"
+    return "mixed" if len(found) > 1 else found.pop()
+
+
+def _without_core(backend: str, cell: Cell) -> str:
+    """What runs where the core does not."""
+    if backend == "scan" or (backend == "auto" and not missing_scan(cell)):
+        return "scan"
+    return "loop"
 
 
 def unroll(
@@ -122,9 +142,11 @@ def unroll_all(
         recompute: keep nothing but the inputs for the gradient, and run forward once
             more when it is asked for.
     """
-    if backend != "loop" and all(map(_is_native, passes)):
+    if backend not in ("loop", "scan") and all(map(_is_native, passes)):
         return native.run(passes, recompute)
-    return [_by_loop(one, recompute) for one in passes]
+    return [
+        _by_torch(one, recompute, _without_core(backend, one.cell)) for one in passes
+    ]
 
 
 def _is_native(one: Pass) -> bool:
@@ -136,21 +158,23 @@ def _is_native(one: Pass) -> bool:
     return native.usable(cell, given)
 
 
-def _by_loop(one: Pass, recompute: bool) -> Unrolled:
+def _by_torch(one: Pass, recompute: bool, backend: str) -> Unrolled:
     options = dict(one.options)
     packed, lengths = options.pop("packed", None), options["lengths"]
     if packed is None:
-        return _loop(one._replace(options=options), recompute)
+        return _run(one._replace(options=options), recompute, backend)
     x = pad_rows(one.x, packed, lengths)
-    done = _loop(one._replace(x=x, options=options), recompute)
+    done = _run(one._replace(x=x, options=options), recompute, backend)
     return done._replace(outputs=pack_rows(done.outputs, lengths))
 
 
-def _loop(one: Pass, recompute: bool) -> Unrolled:
+def _run(one: Pass, recompute: bool, backend: str) -> Unrolled:
+    # Without steps there is nothing to scan.
+    function = scan if backend == "scan" and one.x.size(0) else loop
     # Saved tensors cannot be intercepted inside torch.func.
     if not recompute or not torch.is_grad_enabled() or native.transformed():
-        return loop(*one[:4], **one.options)
+        return function(*one[:4], **one.options)
     # Random masks come from outside: nothing to restore for the second run.
     return checkpoint(
-        loop, *one[:4], use_reentrant=False, preserve_rng_state=False, **one.options
+        function, *one[:4], use_reentrant=False, preserve_rng_state=False, **one.options
     )
