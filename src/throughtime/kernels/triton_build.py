@@ -96,6 +96,7 @@ def launch(
 def built(kernel: Kernel) -> Any:
     """The function of Triton for a kernel."""
     names: dict[str, Any] = {
+        "__name__": __name__,
         "triton": importlib.import_module("triton"),
         "tl": importlib.import_module("triton.language"),
         **_functions(),
