@@ -1,4 +1,4 @@
-"""The time loop backward with Triton's kernels, and the weights' gradients behind it."""
+"""The time loop backward with Triton's kernels; the weights' gradients behind it."""
 
 from collections.abc import Sequence
 
@@ -136,7 +136,7 @@ class _Backward(Loop):
                 gates = inner[kernel.product][1]
                 dz = self.dz[t, :, first : first + gates].flatten(1)
                 torch.mm(dz, self.w_mh[kernel.product], out=here["back_inner"])
-            self.run(kernel, here)
+            launch(kernel, here, self.size, self.slots)
         if self.w_hh is not None:
             dz = self.dz[t, :, layout.h : layout.h + len(layout.h_order)].flatten(1)
             torch.mm(dz, self.w_hh, out=here["back"])

@@ -12,6 +12,7 @@ import math
 from collections.abc import Callable, Mapping
 from functools import cache
 from typing import Any
+from zlib import crc32
 
 import numpy as np
 import torch
@@ -31,7 +32,7 @@ DTYPES = tuple(_WORK)
 _MOST = 512
 
 
-def missing() -> str | None:
+def triton_missing() -> str | None:
     """Why no kernel can run, or None if they can."""
     if importlib.util.find_spec("triton") is None:
         return "triton is not installed; pip install 'throughtime[cuda]' brings it"
@@ -103,7 +104,7 @@ def built(kernel: Kernel) -> Any:
     }
     text = HELPERS + "\n\n" + kernel.text
     # Triton reads the source of a function, which has no file, from here.
-    file = f"<throughtime {kernel.name} {hash(text) & 0xFFFFFFFFFFFF:x}>"
+    file = f"<throughtime {kernel.name} {crc32(text.encode()):x}>"
     linecache.cache[file] = (len(text), None, text.splitlines(keepends=True), file)
     exec(compile(text, file, "exec"), names)
     return names[kernel.name]

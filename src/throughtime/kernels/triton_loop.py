@@ -7,7 +7,6 @@ run from the last to the first, so that a sequence waits until it begins.
 """
 
 from collections.abc import Sequence
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -15,7 +14,7 @@ from torch.nn import functional as F
 
 from throughtime.kernels.recurrence import Inputs, Outputs
 from throughtime.kernels.triton_build import launch, work_type
-from throughtime.kernels.triton_steps import Given, backward_kernels, forward_kernels
+from throughtime.kernels.triton_steps import Given, forward_kernels
 
 
 class Loop:
@@ -54,7 +53,7 @@ class Loop:
             added_h=inputs.added_h is not None,
             added_c=inputs.added_c is not None,
             carry_gain=inputs.carry_gain is not None,
-            share=tuple(inputs.share),
+            share=tuple(inputs.share) if any(inputs.share) else (),
             grad_h=self.grads[0] is not None,
             grad_c=self.grads[1] is not None,
         )
@@ -125,10 +124,6 @@ class Loop:
         }
         return {name: value for name, value in found.items() if value is not None}
 
-    def run(self, kernel: Any, tensors: dict[str, Tensor]) -> None:
-        """One kernel of H units."""
-        launch(kernel, tensors, self.size, self.slots)
-
     def inner_weights(self) -> list[tuple[Tensor, Tensor | None]]:
         """Weight and bias of each product inside the step."""
         weight, bias = self.inputs.weight_mh, self.inputs.bias_mh
@@ -146,84 +141,104 @@ def _bytes(mask: Tensor | None) -> Tensor | None:
     return None if mask is None else mask.view(torch.uint8)
 
 
-def product(a: Tensor, weight: Tensor, bias: Tensor | None, out: Tensor) -> None:
+def forward(inputs: Inputs, save: bool) -> Outputs:
+    """``recurrence.forward``, step by step."""
+    loop = _Forward(inputs, save)
+    for t in loop.order():
+        loop.step(t)
+    return loop.outputs()
+
+
+class _Forward(Loop):
+    def __init__(self, inputs: Inputs, save: bool) -> None:
+        super().__init__(inputs, save)
+        inputs, steps, batch, size = self.inputs, self.steps, self.batch, self.size
+        self.kernels = forward_kernels(self.program, self.given)
+        self.reset = _bytes(self.entering(inputs.reset, 0))
+        self.begin, self.end = (-1, 0) if inputs.reverse else (0, -1)
+        # The states that enter steps, and those that leave them.
+        self.states: dict[str, Tensor] = {}
+        self.leaving: dict[str, Tensor] = {}
+        for grid in ("h", "c"):
+            self._state(grid)
+        # What the recurrent product sees.
+        self.seen = self.states["h"]
+        if inputs.mask is not None:
+            self.seen = self.new(*self.seen.shape)
+            self.seen[self.begin] = self.states["h"][self.begin] * inputs.mask
+        kept = self.slots if save or inputs.gates else 0
+        self.saved = self.new(*((steps, batch, kept, size) if kept else (0,)))
+        self.each = self.grids()
+        self.each["x"] = F.linear(self.x, inputs.weight_ih, inputs.bias_ih)
+        if kept:
+            self.each["saved"] = self.saved
+        for grid, leaving in self.leaving.items():
+            self.each[f"{grid}_new"] = leaving
+        self.inner = [
+            (weight, bias, self.new(batch, weight.size(0)))
+            for weight, bias in self.inner_weights()
+        ]
+        self.same = self.common(self.program.forward.spills)
+        self.same |= {
+            "h": self.new(batch, self.definition.h_gates * size),
+            "mid": self.new(batch, len(self.inner), size),
+            "out": self.new(batch, size),
+            "projected": self.new(batch, self.width),
+        }
+
+    def _state(self, grid: str) -> None:
+        """Memory for a grid of the state, h or c, at all steps."""
+        start, given = getattr(self.inputs, grid), self.given
+        if start is None:
+            return
+        states = self.states[grid] = self.new(self.steps + 1, *start.shape)
+        if self.reset is not None:
+            again = getattr(self.inputs, f"initial_{grid}")
+            start = torch.where(self.reset[self.begin, :, None] != 0, again, start)
+        states[self.begin] = start
+        # A reset comes between two steps; h is 0 where a step does not exist.
+        if given.reset or (given.lengths and grid == "h"):
+            self.leaving[grid] = self.new(self.steps, *start.shape)
+        else:
+            self.leaving[grid] = states[:-1] if self.inputs.reverse else states[1:]
+
+    def step(self, t: int) -> None:
+        """From the state that enters step t to the one that leaves it."""
+        inputs, at, after = self.inputs, self.at(t), self.after(t)
+        here = self.same | {name: grid[t] for name, grid in self.each.items()}
+        here["h_entering"] = self.seen[after]
+        for grid, states in self.states.items():
+            here |= {f"{grid}_old": states[at], f"{grid}_next": states[after]}
+        if self.reset is not None:
+            here["reset"] = self.reset[after]
+        if inputs.weight_hh is not None:
+            _product(self.seen[at], inputs.weight_hh, inputs.bias_hh, here["h"])
+        for kernel in self.kernels.inside:
+            if kernel.product >= 0:
+                weight, bias, here["m"] = self.inner[kernel.product]
+                _product(here["mid"][:, kernel.product], weight, bias, here["m"])
+            launch(kernel, here, self.size, self.slots)
+        if self.kernels.outer is not None:
+            assert inputs.weight_hr is not None
+            _product(here["out"], inputs.weight_hr, None, here["projected"])
+            launch(self.kernels.outer, here, self.width, self.slots)
+
+    def outputs(self) -> Outputs:
+        """After the last step."""
+        nothing = self.new(0)
+        final = {grid: states[self.end].clone() for grid, states in self.states.items()}
+        return Outputs(
+            self.leaving["h"],
+            self.leaving.get("c", nothing),
+            final["h"],
+            final.get("c", nothing.clone()),
+            self.saved,
+        )
+
+
+def _product(a: Tensor, weight: Tensor, bias: Tensor | None, out: Tensor) -> None:
     """``out`` becomes a Wᵀ + b."""
     if bias is None:
         torch.mm(a, weight.t(), out=out)
     else:
         torch.addmm(bias, a, weight.t(), out=out)
-
-
-def forward(inputs: Inputs, save: bool) -> Outputs:
-    """``recurrence.forward``, step by step."""
-    loop = Loop(inputs, save)
-    inputs, definition, given = loop.inputs, loop.definition, loop.given
-    kernels = forward_kernels(loop.program, given)
-    steps, batch, size, width = loop.steps, loop.batch, loop.size, loop.width
-    kept = loop.slots if save or inputs.gates else 0
-    reset = _bytes(loop.entering(inputs.reset, 0))
-    # The states that enter steps, and those that leave them where they differ.
-    states = {"h": loop.new(steps + 1, batch, width)}
-    if inputs.c is not None:
-        states["c"] = loop.new(steps + 1, batch, inputs.c.size(1))
-    leaving: dict[str, Tensor] = {}
-    begin, end = (-1, 0) if inputs.reverse else (0, -1)
-    for grid, field in states.items():
-        start = getattr(inputs, grid)
-        if reset is not None:
-            start = torch.where(
-                reset[begin, :, None] != 0, getattr(inputs, f"initial_{grid}"), start
-            )
-        field[begin] = start
-        if reset is not None or (given.lengths and grid == "h"):
-            leaving[grid] = loop.new(steps, *field.shape[1:])
-        else:
-            leaving[grid] = field[:-1] if inputs.reverse else field[1:]
-    entering = states["h"]
-    if inputs.mask is not None:
-        entering = loop.new(*entering.shape)
-        entering[begin] = states["h"][begin] * inputs.mask
-    a_x = F.linear(loop.x, inputs.weight_ih, inputs.bias_ih)
-    saved = loop.new(*((steps, batch, kept, size) if kept else (0,)))
-    a_h = loop.new(batch, definition.h_gates * size)
-    mid = loop.new(batch, len(definition.inner), size)
-    inner = [
-        (w, b, loop.new(batch, w.size(0))) for w, b in loop.inner_weights()
-    ]
-    common = loop.common(loop.program.forward.spills)
-    common |= {"h": a_h, "mid": mid, "out": loop.new(batch, size)}
-    common["projected"] = loop.new(batch, width)
-    grids = loop.grids()
-    for t in loop.order():
-        at, after = loop.at(t), loop.after(t)
-        here = common | {name: grid[t] for name, grid in grids.items()}
-        here["x"] = a_x[t]
-        here["h_entering"] = entering[after]
-        for grid, field in states.items():
-            here |= {f"{grid}_old": field[at], f"{grid}_next": field[after]}
-            here[f"{grid}_new"] = leaving[grid][t]
-        if kept:
-            here["saved"] = saved[t]
-        if reset is not None:
-            here["reset"] = reset[after]
-        if definition.h_gates:
-            assert inputs.weight_hh is not None
-            product(entering[at], inputs.weight_hh, inputs.bias_hh, a_h)
-        for kernel in kernels.inside:
-            if kernel.product >= 0:
-                weight, bias, made = inner[kernel.product]
-                product(mid[:, kernel.product], weight, bias, made)
-                here["m"] = made
-            loop.run(kernel, here)
-        if kernels.outer is not None:
-            assert inputs.weight_hr is not None
-            product(here["out"], inputs.weight_hr, None, here["projected"])
-            launch(kernels.outer, here, width, loop.slots)
-    nothing = loop.new(0)
-    return Outputs(
-        leaving["h"],
-        leaving.get("c", nothing),
-        states["h"][end].clone(),
-        states["c"][end].clone() if "c" in states else nothing,
-        saved,
-    )

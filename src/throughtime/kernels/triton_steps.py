@@ -10,6 +10,7 @@ gradient of h that does not go through the recurrent product, and ``back`` what 
 through it; ``carry`` the gradient of the other fields.
 """
 
+from functools import cache
 from typing import NamedTuple
 
 from throughtime.kernels.program import Program
@@ -41,7 +42,7 @@ class Given(NamedTuple):
 
     def part(self, field: int) -> float:
         """The share of the old value in a field."""
-        return self.share[field] if self.share else 0.0
+        return self.share[field] if field < len(self.share) else 0.0
 
     def holds(self, field: int) -> bool:
         """Whether a field keeps some of its old value."""
@@ -55,6 +56,7 @@ class Kernels(NamedTuple):
     outer: Kernel | None
 
 
+@cache
 def forward_kernels(program: Program, given: Given) -> Kernels:
     """A step forward; ``outer`` follows the projection.
 
@@ -81,6 +83,7 @@ def forward_kernels(program: Program, given: Given) -> Kernels:
     return Kernels(tuple(inside), outer.kernel())
 
 
+@cache
 def backward_kernels(program: Program, given: Given) -> Kernels:
     """A step backward; ``outer`` comes before the product with the projection."""
     assert program.backward is not None

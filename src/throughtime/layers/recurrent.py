@@ -47,8 +47,8 @@ class Recurrent(nn.Module):
         residual: the input of every layer from the second on is added to its output.
         learned_initial_state: the initial state is a parameter ``initial_h_l0``
             (``initial_c_l0``, ...) instead of zeros.
-        backend: ``"auto"``, ``"native"`` (the compiled core) or ``"loop"`` (plain
-            torch); what runs is in ``backend_used``.
+        backend: ``"auto"``, ``"native"`` (the compiled core, on the CPU), ``"triton"``
+            (on CUDA) or ``"loop"`` (plain torch); what runs is in ``backend_used``.
         recompute: nothing but inputs and outputs of each layer is kept for the
             gradient; the backward pass runs it forward once more.
 
@@ -120,7 +120,7 @@ class Recurrent(nn.Module):
 
     @property
     def backend_used(self) -> str:
-        """What runs: ``native``, ``loop``, or ``mixed`` if it differs between layers.
+        """What runs: ``native``, ``triton``, ``loop``, or ``mixed`` if layers differ.
 
         Under ``torch.func`` and for second derivatives the loop steps in.
         """

@@ -1,4 +1,4 @@
-"""Apply a cell over time: by the compiled core where it has a rule, else the loop."""
+"""Apply a cell over time: by compiled steps where there are some, else the loop."""
 
 import warnings
 from collections.abc import Mapping, Sequence
@@ -12,31 +12,32 @@ from torch.utils.checkpoint import checkpoint
 from throughtime import kernels
 from throughtime.cells import Cell
 from throughtime.errors import InvalidValue, unknown_name
-from throughtime.layers import native
+from throughtime.layers import native, on_triton
 from throughtime.layers.loop import Noise, Pass, Unrolled, loop
 from throughtime.layers.packed import pack_rows, pad_rows
 
-BACKENDS = ("auto", "loop", "native")
+BACKENDS = ("auto", "loop", "native", "triton")
 
 
 def check_backend(backend: str, cells: Sequence[Cell]) -> str:
     """``backend``, if it can run these cells.
 
     Raises:
-        InvalidValue: unknown backend, or ``native`` without a compiled core or a rule
-            for a cell; the message says why.
+        InvalidValue: unknown backend, or one that cannot run here or has no rule for a
+            cell; the message says why.
     """
     if backend not in BACKENDS:
         raise unknown_name("backend", backend, BACKENDS)
-    if backend == "native":
-        reason = kernels.missing()
+    if backend in ("native", "triton"):
+        why = kernels.missing if backend == "native" else kernels.triton_missing
+        reason = why()
         if reason is not None:
-            raise InvalidValue(f"backend='native' cannot run: {reason}")
+            raise InvalidValue(f"backend={backend!r} cannot run: {reason}")
         for cell in cells:
             reason = native.missing_rule(cell)
             if reason:
                 raise InvalidValue(
-                    f"backend='native' cannot run {cell!r}: {reason}; use "
+                    f"backend={backend!r} cannot run {cell!r}: {reason}; use "
                     "backend='auto', which takes the plain loop"
                 )
     if backend == "auto":
@@ -66,14 +67,21 @@ def _say_once_if_unknown(reason: str) -> None:
 
 
 def used_backend(backend: str, cells: Sequence[Cell], weights: Sequence[Tensor]) -> str:
-    """What runs for these cells and weights: ``native``, ``loop`` or ``mixed``."""
-    if backend == "loop":
-        return "loop"
-    fast = {
-        native.usable(cell, [weight])
-        for cell, weight in zip(cells, weights, strict=True)
-    }
-    return "mixed" if len(fast) > 1 else "native" if fast.pop() else "loop"
+    """What runs: ``native``, ``triton``, ``loop``, or ``mixed`` if they differ."""
+    pairs = zip(cells, weights, strict=True)
+    found = {_runner(backend, cell, [weight]) for cell, weight in pairs}
+    return "mixed" if len(found) > 1 else found.pop()
+
+
+def _runner(backend: str, cell: Cell, tensors: Sequence[Tensor]) -> str:
+    """Who runs a cell on these tensors."""
+    if backend in ("auto", "triton"):
+        asked = backend == "triton"
+        if on_triton.usable(cell, tensors, asked=asked):
+            return "triton"
+    if backend in ("auto", "native") and native.usable(cell, tensors):
+        return "native"
+    return "loop"
 
 
 def unroll(
@@ -122,28 +130,40 @@ def unroll_all(
         recompute: keep nothing but the inputs for the gradient, and run forward once
             more when it is asked for.
     """
-    if backend != "loop" and all(map(_is_native, passes)):
+    runners = {_runner_of(backend, one) for one in passes}
+    if runners == {"native"}:
         return native.run(passes, recompute)
-    return [_by_loop(one, recompute) for one in passes]
+    # The others know no packed rows.
+    padded = [_padded(one) for one in passes]
+    if runners == {"triton"}:
+        done = native.run(padded, recompute, triton=True)
+    else:
+        done = [_loop(one, recompute) for one in padded]
+    return [_packed_again(*pair) for pair in zip(passes, done, strict=True)]
 
 
-def _is_native(one: Pass) -> bool:
+def _runner_of(backend: str, one: Pass) -> str:
     cell, x, state, weights, options = one
-    if not x.size(0) or not x.size(1):
-        return False
+    if backend == "loop" or not x.size(0) or not x.size(1):
+        return "loop"
     more = [*(options["initial"] or ()), *(options["perturbation"] or ())]
     given = [x, *weights.values(), *state, *(t for t in more if t is not None)]
-    return native.usable(cell, given)
+    return _runner(backend, cell, given)
 
 
-def _by_loop(one: Pass, recompute: bool) -> Unrolled:
+def _padded(one: Pass) -> Pass:
     options = dict(one.options)
-    packed, lengths = options.pop("packed", None), options["lengths"]
+    packed = options.pop("packed", None)
     if packed is None:
-        return _loop(one._replace(options=options), recompute)
-    x = pad_rows(one.x, packed, lengths)
-    done = _loop(one._replace(x=x, options=options), recompute)
-    return done._replace(outputs=pack_rows(done.outputs, lengths))
+        return one._replace(options=options)
+    x = pad_rows(one.x, packed, options["lengths"])
+    return one._replace(x=x, options=options)
+
+
+def _packed_again(one: Pass, done: Unrolled) -> Unrolled:
+    if one.options.get("packed") is None:
+        return done
+    return done._replace(outputs=pack_rows(done.outputs, one.options["lengths"]))
 
 
 def _loop(one: Pass, recompute: bool) -> Unrolled:
