@@ -192,19 +192,21 @@ def test_gates_and_second_derivatives():
         torch.testing.assert_close(a, b, rtol=1e-10, atol=1e-10)
 
 
-def test_bfloat16_computes_in_float32():
-    """A kernel rounds only what it stores, to 2^-9, in each of three steps."""
+def test_bfloat16_is_nearer_to_the_truth_than_the_loop():
+    """Kernels compute in float32 and round only what they store."""
     x = torch.randn(3, 2, 5).bfloat16()
-    short, exact = pair(CELLS["layer norm"])
-    short.bfloat16()
-    exact.load_state_dict(short.state_dict())
-    assert short.backend_used == "triton"
-    ours, plain = short(x)[0], exact(x.double())[0]
-    torch.testing.assert_close(ours.double(), plain, rtol=0, atol=2**-5)
-    ours.float().sum().backward()
-    plain.sum().backward()
-    for a, b in zip(short.parameters(), exact.parameters(), strict=True):
-        torch.testing.assert_close(a.grad.double(), b.grad, rtol=2**-4, atol=2**-4)
+    layers = [layer.bfloat16() for layer in pair(CELLS["layer norm"])]
+    exact = pair(CELLS["layer norm"])[1]
+    exact.load_state_dict(layers[1].state_dict())
+    assert layers[0].backend_used == "triton"
+    found = []
+    for layer in (*layers, exact):
+        weights = list(layer.parameters())
+        outputs = layer(x.to(weights[0].dtype))[0]
+        grads = torch.autograd.grad(outputs.sum(), weights)
+        found.append(torch.cat([t.detach().double().flatten() for t in grads]))
+    ours, plain, truth = found
+    assert (ours - truth).norm() < (plain - truth).norm() < 0.05 * truth.norm()
 
 
 def test_operators_keep_torchs_promises():

@@ -32,9 +32,14 @@ DTYPES = tuple(_WORK)
 _MOST = 512
 
 
+def installed() -> bool:
+    """Whether there is a package triton; it is not imported."""
+    return importlib.util.find_spec("triton") is not None
+
+
 def triton_missing() -> str | None:
     """Why no kernel can run, or None if they can."""
-    if importlib.util.find_spec("triton") is None:
+    if not installed():
         return "triton is not installed; pip install 'throughtime[cuda]' brings it"
     if not torch.cuda.is_available() and not interpreted():
         return (
@@ -47,7 +52,7 @@ def triton_missing() -> str | None:
 @cache
 def interpreted() -> bool:
     """Whether Triton is there and interprets kernels on the CPU."""
-    if importlib.util.find_spec("triton") is None:
+    if not installed():
         return False
     return bool(importlib.import_module("triton").knobs.runtime.interpret)
 

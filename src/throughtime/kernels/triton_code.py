@@ -30,7 +30,7 @@ def softplus(x):
     return tl.where(x <= 0, 0.0, x) + log1p(exp(-tl.abs(x)))
 """
 
-_FORMS = {
+FORMS = {
     **{
         name: f"{name}({{a}})"
         for name in (*FUNCTIONS[:-2], "sigmoid", "softplus")
@@ -219,7 +219,7 @@ class Writer:
         else:
             read = (op.a, op.b, op.c)[: OPERATIONS[op.code]]
             named = dict(zip("abc", map(self.value, read), strict=False))
-            self.put(op.out, _FORMS[op.code].format(**named))
+            self.put(op.out, FORMS[op.code].format(**named))
 
     def value(self, place: Place) -> str:
         """The variable that holds an operand."""

@@ -156,16 +156,17 @@ class _Forward(Loop):
         self.kernels = forward_kernels(self.program, self.given)
         self.reset = _bytes(self.entering(inputs.reset, 0))
         self.begin, self.end = (-1, 0) if inputs.reverse else (0, -1)
-        # The states that enter steps, and those that leave them.
-        self.states: dict[str, Tensor] = {}
+        # The states that enter steps, T + 1 of them, and those that leave them.
+        self.states: dict[str, list[Tensor]] = {}
         self.leaving: dict[str, Tensor] = {}
         for grid in ("h", "c"):
             self._state(grid)
         # What the recurrent product sees.
         self.seen = self.states["h"]
         if inputs.mask is not None:
-            self.seen = self.new(*self.seen.shape)
-            self.seen[self.begin] = self.states["h"][self.begin] * inputs.mask
+            start = self.seen[self.begin] * inputs.mask
+            self.seen = list(self.new(steps + 1, batch, self.width))
+            self.seen[self.begin] = start
         kept = self.slots if save or inputs.gates else 0
         self.saved = self.new(*((steps, batch, kept, size) if kept else (0,)))
         self.each = self.grids()
@@ -191,16 +192,16 @@ class _Forward(Loop):
         start, given = getattr(self.inputs, grid), self.given
         if start is None:
             return
-        states = self.states[grid] = self.new(self.steps + 1, *start.shape)
+        leaving = self.leaving[grid] = self.new(self.steps, *start.shape)
         if self.reset is not None:
             again = getattr(self.inputs, f"initial_{grid}")
             start = torch.where(self.reset[self.begin, :, None] != 0, again, start)
-        states[self.begin] = start
         # A reset comes between two steps; h is 0 where a step does not exist.
         if given.reset or (given.lengths and grid == "h"):
-            self.leaving[grid] = self.new(self.steps, *start.shape)
-        else:
-            self.leaving[grid] = states[:-1] if self.inputs.reverse else states[1:]
+            leaving = self.new(self.steps, *start.shape)
+        states = list(leaving)
+        states.insert(self.steps if self.inputs.reverse else 0, start)
+        self.states[grid] = states
 
     def step(self, t: int) -> None:
         """From the state that enters step t to the one that leaves it."""

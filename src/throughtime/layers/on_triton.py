@@ -1,6 +1,5 @@
 """When a layer may use Triton's kernels."""
 
-import importlib.util
 from collections.abc import Sequence
 
 import torch
@@ -11,7 +10,7 @@ from throughtime.kernels import triton_build
 from throughtime.layers.native import missing_rule, transformed
 
 # Looked up once, so that torch.compile meets a constant; nothing is imported.
-_INSTALLED = importlib.util.find_spec("triton") is not None
+_INSTALLED = triton_build.installed()
 
 
 def usable(cell: Cell, tensors: Sequence[Tensor], *, asked: bool) -> bool:
