@@ -3,10 +3,6 @@
 import sys
 
 import torch
-import triton
-import triton.language as tl
-from triton.backends.compiler import GPUTarget
-from triton.compiler import ASTSource
 
 import throughtime as tt
 from throughtime.kernels import Variant, program_of
@@ -30,6 +26,12 @@ NAMES = {torch.float32: "fp32", torch.float64: "fp64", torch.bfloat16: "bf16"}
 
 
 def compile_one(kernel: Kernel, dtype: torch.dtype) -> None:
+    # Here, because triton need not be installed where this file is merely looked at.
+    import triton
+    import triton.language as tl
+    from triton.backends.compiler import GPUTarget
+    from triton.compiler import ASTSource
+
     wide = NAMES[work_type(dtype)]
     signature = dict.fromkeys(kernel.tensors, f"*{NAMES[dtype]}")
     signature |= {n: f"*{wide}" for n in WORK if n in signature}

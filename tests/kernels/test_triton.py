@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 import torch
@@ -15,6 +16,8 @@ from throughtime.kernels import triton_build
 from throughtime.kernels.expressions import OPERATIONS
 from throughtime.kernels.triton_code import FORMS
 from throughtime.kernels.triton_graphs import Replays
+from throughtime.layers import on_triton
+from throughtime.layers.unroll import used_backend
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
@@ -125,3 +128,27 @@ def test_graphs_are_recorded_the_second_time_and_the_oldest_given_up() -> None:
     assert run(3, dtype=torch.float64) == []  # the third: "other" was used least
     assert run(3) == ["replay"]
     assert run(3, "other") == []
+
+
+def test_cuda_tensors_take_it_by_themselves(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No GPU is needed to decide."""
+
+    class OnCuda(NamedTuple):
+        dtype: torch.dtype = torch.float32
+        device: torch.device = torch.device("cuda", 0)
+
+    monkeypatch.setattr(on_triton, "_INSTALLED", True)
+    cell = tt.cells.GRU(3, 4)
+
+    def used(backend: str, *tensors: object) -> str:
+        return used_backend(backend, [cell], tensors)
+
+    assert used("auto", OnCuda()) == used("triton", OnCuda()) == "triton"
+    assert used("auto", OnCuda(torch.bfloat16)) == "triton"
+    assert used("auto", OnCuda(torch.int64)) == "loop"
+    assert used("loop", OnCuda()) == used("native", OnCuda()) == "loop"
+    assert used("auto", torch.zeros(1)) != "triton"
+    with torch.autocast("cuda", dtype=torch.bfloat16):
+        assert used("auto", OnCuda()) == "loop"
+    monkeypatch.setattr(on_triton, "_INSTALLED", False)
+    assert used("auto", OnCuda()) == "loop"

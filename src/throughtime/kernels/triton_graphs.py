@@ -71,7 +71,8 @@ def record(function: Function, tensors: Sequence[Tensor | None]) -> Function:
         function(into)
     current.wait_stream(side)
     graph = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(graph):
+    # Other threads may go on using the GPU.
+    with torch.cuda.graph(graph, capture_error_mode="thread_local"):
         made = function(into)
 
     def replay(tensors: Sequence[Tensor | None]) -> Sequence[Any]:
