@@ -6,14 +6,13 @@ from torch.autograd.graph import saved_tensors_hooks
 
 import throughtime as tt
 from throughtime import kernels
-from throughtime.layers.unroll import BACKENDS
 
 DOUBLE = torch.float64
 needs_core = pytest.mark.skipif(
     kernels.library() is None,
     reason=f"looks at the compiled core: {kernels.missing()}",
 )
-NATIVE = [b for b in BACKENDS if b != "native"]
+NATIVE = ["auto", "loop"]
 
 
 @pytest.fixture
