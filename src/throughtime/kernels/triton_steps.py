@@ -10,6 +10,7 @@ gradient of h that does not go through the recurrent product, and ``back`` what 
 through it; ``carry`` the gradient of the other fields.
 """
 
+from collections.abc import Sequence
 from functools import cache
 from typing import NamedTuple
 
@@ -71,7 +72,7 @@ def forward_kernels(program: Program, given: Given) -> Kernels:
     inside: list[Kernel] = []
     for number, (phases, later) in enumerate(_groups(program.forward)):
         writer = _Forward(
-            f"forward_{number}", program, program.forward, given, phases[0], later
+            f"forward_{number}", program, program.forward, given, phases, later
         )
         for phase in phases:
             writer.run(phase)
@@ -92,7 +93,7 @@ def backward_kernels(program: Program, given: Given) -> Kernels:
     groups = _groups(program.backward)
     for number, (phases, later) in enumerate(groups):
         name = f"backward_{number}"
-        writer = _Backward(name, program, program.backward, given, phases[0], later)
+        writer = _Backward(name, program, program.backward, given, phases, later)
         if number == 0:
             for field in range(int(projected), writer.fields + 1):
                 writer.arrive(field)
@@ -126,12 +127,13 @@ class _Step(Writer):
         program: Program,
         schedule: Schedule,
         given: Given,
-        first: Phase | None = None,
-        later: list[Phase] | None = None,
+        phases: Sequence[Phase] = (),
+        later: Sequence[Phase] = (),
     ) -> None:
-        product = -1 if first is None else first.product
-        super().__init__(name, program, schedule, given.lengths, product, later or [])
+        product = phases[0].product if phases else -1
+        super().__init__(name, program, schedule, given.lengths, product, later)
         self.given = given
+        self.left = {op.out for p in phases for op in p.ops if op.code == "store"}
         self.fields = len(program.definition.fields) - 1
 
     def field(self, field: int) -> tuple[str, str]:
@@ -212,10 +214,11 @@ class _Backward(_Step):
             aside = self.let(f"{d} * {kept}")
             d = self.let(f"{d} - {aside}")
         # A sequence that has ended hands on what it was given.
-        aside = self.let(self.existing(aside, total))
-        self.store(carried, at, aside)
-        self.values[carried, at] = aside
-        self.values[Place("dc", field - 1) if field else Place("dh", 0)] = d
+        self.values[carried, at] = aside = self.let(self.existing(aside, total))
+        place = Place("dc", field - 1) if field else Place("dh", 0)
+        if place not in self.left:  # else it is stored with what is added there
+            self.store(carried, at, aside)
+        self.values[place] = d
         return d
 
     def run(self, phase: Phase) -> None:
