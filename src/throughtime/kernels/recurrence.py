@@ -31,7 +31,7 @@ class Inputs(NamedTuple):
     unit keeps its old value, and share, the part of the old value, by field; added
     (T, B, P or C H), after each step; carry_gain (T, B) on the gradient of the state
     that enters a step. ``cell`` is the key of a definition, see ``definitions``, and
-    ``gates`` asks for all its gates.
+    ``gates`` asks for all its gates; ``triton`` asks for Triton's kernels.
 
     Or packed (T,), the number of the first row of each step, where only steps that
     exist have rows: x is (1, N, I) then, and so is whatever has a T elsewhere.
@@ -64,6 +64,7 @@ class Inputs(NamedTuple):
     reverse: bool = False
     cell: str = ""
     gates: bool = False
+    triton: bool = False
 
     @property
     def hidden_size(self) -> int:

@@ -102,9 +102,14 @@ def transformed() -> bool:
     )
 
 
-def run(passes: Sequence[Pass], recompute: bool) -> list[Unrolled]:
-    """``loop`` of one pass or of two that do not depend on each other, by the core."""
-    layers = [_inputs(one) for one in passes]
+def run(
+    passes: Sequence[Pass], recompute: bool, *, triton: bool = False
+) -> list[Unrolled]:
+    """``loop`` of one pass or of two that do not depend on each other.
+
+    By the core, or by Triton's kernels.
+    """
+    layers = [_inputs(one)._replace(triton=triton) for one in passes]
     # A gradient will be asked for: what the core saves has it.
     save = (
         torch.is_grad_enabled()
@@ -115,7 +120,7 @@ def run(passes: Sequence[Pass], recompute: bool) -> list[Unrolled]:
             for t in inputs
         )
     )
-    if passes[0].x.dtype == torch.bfloat16:
+    if passes[0].x.dtype == torch.bfloat16 and not triton:
         wide = [converted(inputs, torch.float32) for inputs in layers]
         outputs = [converted(o, torch.bfloat16) for o in call(wide, save, recompute)]
     else:

@@ -49,6 +49,7 @@ def recurrence(
     reverse: bool,
     cell: str,
     gates: bool,
+    triton: bool,
     save: bool,
     recompute: bool,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
@@ -60,6 +61,7 @@ def recurrence(
         x, weight_ih, h, c, weight_hh, weight_mh, bias_ih, bias_hh, bias_mh, weight_hr,
         extra, lengths, reset, initial_h, initial_c, mask, hold_h, hold_c, added_h,
         added_c, carry_gain, packed, share, reverse, cell, gates,
+        triton,
     )  # fmt: skip
     h_steps, c_steps, h, c, saved = kernels.forward(inputs, save)
     return h_steps, c_steps, h, c, saved
@@ -76,6 +78,7 @@ def recurrence_backward(
     reverse: bool,
     cell: str,
     gates: bool,
+    triton: bool,
 ) -> list[Tensor]:
     """Gradients of the tensors that are ``wanted``, in their order.
 
@@ -84,7 +87,7 @@ def recurrence_backward(
     ``outputs`` they are computed again.
     """
     every = _spread([*tensors, *grads], given)
-    inputs = named(*every[: len(TENSORS)], share, reverse, cell, gates)
+    inputs = named(*every[: len(TENSORS)], share, reverse, cell, gates, triton)
     saved = Outputs(*outputs) if outputs else None
     found = kernels.backward(inputs, saved, every[len(TENSORS) :], wanted)
     return [g for g in found if g is not None]

@@ -47,8 +47,8 @@ class Recurrent(nn.Module):
         residual: the input of every layer from the second on is added to its output.
         learned_initial_state: the initial state is a parameter ``initial_h_l0``
             (``initial_c_l0``, ...) instead of zeros.
-        backend: ``"auto"``, ``"native"`` (the compiled core), ``"scan"`` (all steps at
-            once, for cells that allow it) or ``"loop"``; see ``backend_used``.
+        backend: ``"auto"``, ``"native"`` (the compiled core), ``"triton"`` (on CUDA),
+            ``"scan"`` (all steps at once, where a cell allows it) or ``"loop"``.
         recompute: nothing but inputs and outputs of each layer is kept for the
             gradient; the backward pass runs it forward once more.
 
@@ -120,7 +120,7 @@ class Recurrent(nn.Module):
 
     @property
     def backend_used(self) -> str:
-        """What runs: ``native``, ``scan``, ``loop``; ``mixed`` if layers differ.
+        """What runs: one of the backends, or ``mixed`` if layers differ.
 
         Scan or loop replace the core in ``torch.func``, the loop in second derivatives.
         """

@@ -1,4 +1,4 @@
-"""Apply a cell over time: by the compiled core, a scan, or the loop."""
+"""Apply a cell over time: by compiled steps where there are some, a scan, or a loop."""
 
 import warnings
 from collections.abc import Mapping, Sequence
@@ -12,35 +12,35 @@ from torch.utils.checkpoint import checkpoint
 from throughtime import kernels
 from throughtime.cells import Cell
 from throughtime.errors import InvalidValue, unknown_name
-from throughtime.layers import native
+from throughtime.layers import native, on_triton
 from throughtime.layers.loop import Noise, Pass, Unrolled, loop
 from throughtime.layers.packed import pack_rows, pad_rows
 from throughtime.layers.scan import missing_scan, scan
 
-BACKENDS = ("auto", "loop", "native", "scan")
+BACKENDS = ("auto", "loop", "native", "triton", "scan")
 
 
 def check_backend(backend: str, cells: Sequence[Cell]) -> str:
     """``backend``, if it can run these cells.
 
     Raises:
-        InvalidValue: unknown backend; ``native`` without a compiled core or a rule
-            for a cell; ``scan`` for a cell that does not allow it. The message says
-            why.
+        InvalidValue: unknown backend, one that cannot run here or has no rule for a
+            cell, or ``scan`` for a cell that does not allow it; the message says why.
     """
     # An output layer has no cells, and no steps to scan.
     known = BACKENDS if cells else tuple(name for name in BACKENDS if name != "scan")
     if backend not in known:
         raise unknown_name("backend", backend, known)
-    if backend == "native":
-        reason = kernels.missing()
+    if backend in ("native", "triton"):
+        why = kernels.missing if backend == "native" else kernels.triton_missing
+        reason = why()
         if reason is not None:
-            raise InvalidValue(f"backend='native' cannot run: {reason}")
+            raise InvalidValue(f"backend={backend!r} cannot run: {reason}")
         for cell in cells:
             reason = native.missing_rule(cell)
             if reason:
                 raise InvalidValue(
-                    f"backend='native' cannot run {cell!r}: {reason}; use "
+                    f"backend={backend!r} cannot run {cell!r}: {reason}; use "
                     "backend='auto', which takes the plain loop"
                 )
     if backend == "scan":
@@ -80,17 +80,19 @@ def _say_once_if_unknown(reason: str) -> None:
 
 def used_backend(backend: str, cells: Sequence[Cell], weights: Sequence[Tensor]) -> str:
     """What runs for these cells and weights: a backend, or ``mixed`` of several."""
-    if backend in ("loop", "scan"):
-        return backend
-    found = {
-        "native" if native.usable(cell, [weight]) else _without_core(backend, cell)
-        for cell, weight in zip(cells, weights, strict=True)
-    }
+    pairs = zip(cells, weights, strict=True)
+    found = {_runner(backend, cell, [weight]) for cell, weight in pairs}
     return "mixed" if len(found) > 1 else found.pop()
 
 
-def _without_core(backend: str, cell: Cell) -> str:
-    """What runs where the core does not."""
+def _runner(backend: str, cell: Cell, tensors: Sequence[Tensor]) -> str:
+    """Who runs a cell on these tensors."""
+    if backend in ("auto", "triton"):
+        asked = backend == "triton"
+        if on_triton.usable(cell, tensors, asked=asked):
+            return "triton"
+    if backend in ("auto", "native") and native.usable(cell, tensors):
+        return "native"
     if backend == "scan" or (backend == "auto" and not missing_scan(cell)):
         return "scan"
     return "loop"
@@ -142,35 +144,45 @@ def unroll_all(
         recompute: keep nothing but the inputs for the gradient, and run forward once
             more when it is asked for.
     """
-    if backend not in ("loop", "scan") and all(map(_is_native, passes)):
+    runners = {_runner_of(backend, one) for one in passes}
+    if runners == {"native"}:
         return native.run(passes, recompute)
-    return [
-        _by_torch(one, recompute, _without_core(backend, one.cell)) for one in passes
-    ]
+    # The others know no packed rows.
+    padded = [_padded(one) for one in passes]
+    if runners == {"triton"}:
+        done = native.run(padded, recompute, triton=True)
+    else:
+        done = [_by_torch(one, recompute, "scan" in runners) for one in padded]
+    return [_packed_again(*pair) for pair in zip(passes, done, strict=True)]
 
 
-def _is_native(one: Pass) -> bool:
+def _runner_of(backend: str, one: Pass) -> str:
     cell, x, state, weights, options = one
-    if not x.size(0) or not x.size(1):
-        return False
+    # Without steps there is nothing to scan.
+    if backend == "loop" or not x.size(0) or not x.size(1):
+        return "loop"
     more = [*(options["initial"] or ()), *(options["perturbation"] or ())]
     given = [x, *weights.values(), *state, *(t for t in more if t is not None)]
-    return native.usable(cell, given)
+    return _runner(backend, cell, given)
 
 
-def _by_torch(one: Pass, recompute: bool, backend: str) -> Unrolled:
+def _padded(one: Pass) -> Pass:
     options = dict(one.options)
-    packed, lengths = options.pop("packed", None), options["lengths"]
+    packed = options.pop("packed", None)
     if packed is None:
-        return _run(one._replace(options=options), recompute, backend)
-    x = pad_rows(one.x, packed, lengths)
-    done = _run(one._replace(x=x, options=options), recompute, backend)
-    return done._replace(outputs=pack_rows(done.outputs, lengths))
+        return one._replace(options=options)
+    x = pad_rows(one.x, packed, options["lengths"])
+    return one._replace(x=x, options=options)
 
 
-def _run(one: Pass, recompute: bool, backend: str) -> Unrolled:
-    # Without steps there is nothing to scan.
-    function = scan if backend == "scan" and one.x.size(0) else loop
+def _packed_again(one: Pass, done: Unrolled) -> Unrolled:
+    if one.options.get("packed") is None:
+        return done
+    return done._replace(outputs=pack_rows(done.outputs, one.options["lengths"]))
+
+
+def _by_torch(one: Pass, recompute: bool, scanned: bool) -> Unrolled:
+    function = scan if scanned else loop
     # Saved tensors cannot be intercepted inside torch.func.
     if not recompute or not torch.is_grad_enabled() or native.transformed():
         return function(*one[:4], **one.options)
