@@ -38,7 +38,9 @@ class Random {
 
 class Drawing {
  public:
-  Drawing(Random& random, bool single) : random(random), single(single) {}
+  // `large`: enough work for two problems side by side.
+  Drawing(Random& random, bool single, bool large = false)
+      : random(random), single(single), large(large) {}
 
   reference::Case draw() {
     using namespace reference;
@@ -72,7 +74,7 @@ class Drawing {
 
  private:
   Random& random;
-  const bool single;
+  const bool single, large;
   reference::Case c;
 
   reference::Numbers numbers(int64_t count, double bound) {
@@ -88,7 +90,9 @@ class Drawing {
       c.B = random.between(1, B);
       c.H = random.between(least_H, H);
     };
-    if (kind == 1)
+    if (large)
+      c.T = 60, c.B = random.between(8, 10), c.H = random.between(30, 40);
+    else if (kind == 1)
       pick(2, 16, 50, 90);
     else if (kind == 2)
       pick(2, 4, 90, 150);
@@ -96,7 +100,7 @@ class Drawing {
       pick(60, 14, 1, 17);
     else
       pick(7, 6, 1, 35);
-    c.I = random.between(1, 20);
+    c.I = random.between(large ? 20 : 1, 20);
   }
 
   void cell() {
@@ -156,7 +160,3 @@ class Drawing {
       if (i / size_t(c.H) % 3 == 1) change(all[i]);
   }
 };
-
-inline reference::Case draw(Random& random, bool single) {
-  return Drawing(random, single).draw();
-}

@@ -1,11 +1,12 @@
 // Random problems through the core, compared with the equations in reference.h: values,
-// the gradient of every input along a random direction, repeated runs bit by bit, and
-// streams.
+// the gradient of every input along a random direction, repeated runs bit by bit, streams,
+// and two problems side by side.
 //
 //   test_core [cases] [first seed]
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <memory>
 #include <sstream>
 #include <string>
 
@@ -17,6 +18,11 @@ using namespace reference;
 namespace {
 
 int failures = 0;
+
+const char* const names[NAMES] = {
+    "grad_x",       "grad_weight_ih", "grad_weight_hh", "grad_weight_mh", "grad_bias_ih",
+    "grad_bias_hh", "grad_bias_mh",   "grad_weight_hr", "grad_extra",     "grad_h",
+    "grad_c",       "grad_initial_h", "grad_initial_c", "grad_added_h",   "grad_added_c"};
 
 void fail(const std::string& where, const char* what, double got, double wanted) {
   if (++failures <= 20)
@@ -62,10 +68,6 @@ double dot(const std::vector<T>& a, const std::vector<Dual>& b) {
 template <class T>
 void check_gradients(const Case& c, Buffers<T>& m, Random& random,
                      const std::string& where) {
-  static const char* names[NAMES] = {
-      "grad_x",       "grad_weight_ih", "grad_weight_hh", "grad_weight_mh", "grad_bias_ih",
-      "grad_bias_hh", "grad_bias_mh",   "grad_weight_hr", "grad_extra",     "grad_h",
-      "grad_c",       "grad_initial_h", "grad_initial_c", "grad_added_h",   "grad_added_c"};
   const double tolerance = sizeof(T) == 4 ? 2e-4 : 1e-10;
   for (int n = 0; n < NAMES; ++n) {
     if (m.grad[n].empty()) continue;
@@ -170,11 +172,47 @@ void check_stream(Case c, uint64_t seed, const char* isa, int threads) {
   tt_stream_free(stream);
 }
 
+template <class T>
+void check_near(const std::string& where, const char* what, const std::vector<T>& got,
+                const std::vector<T>& wanted) {
+  std::vector<Dual> values;
+  for (T number : wanted) values.push_back({double(number)});
+  compare(where, what, got, values);
+}
+
+// Two problems side by side give what each gives alone.
+template <class T>
+void check_both(uint64_t seed, const char* isa) {
+  const std::string where = "both, seed " + std::to_string(seed) + " " + isa;
+  std::unique_ptr<Buffers<T>> alone[2], together[2];
+  Case cases[2];
+  tt_problem pair[2];
+  for (int i = 0; i < 2; ++i) {
+    Random random(seed);
+    cases[i] = Drawing(random, sizeof(T) == 4, true).draw();
+    cases[i].reverse = i;
+    for (auto* buffers : {alone, together}) {
+      Random own(seed + uint64_t(i));
+      buffers[i] = std::make_unique<Buffers<T>>(cases[i], own, 2, true);
+      buffers[i]->prepare_backward(own);
+    }
+    tt_forward(&alone[i]->p, isa), tt_backward(&alone[i]->p, isa);
+    pair[i] = together[i]->p;
+  }
+  for (int backward = 0; backward < 2; ++backward)
+    if (tt_both(pair, backward, isa) != 0) return fail(where, "status of tt_both", 1, 0);
+  for (int i = 0; i < 2; ++i) {
+    check_near(where, "h", together[i]->states[0], alone[i]->states[0]);
+    for (int n = 0; n < NAMES; ++n)
+      check_near(where, names[n], together[i]->grad[n], alone[i]->grad[n]);
+  }
+}
+
 void check_refusals() {
   if (tt_problem_size() != int(sizeof(tt_problem))) fail("tt_problem", "size", 0, 1);
   if (tt_program_size() != int(sizeof(tt_program))) fail("tt_program", "size", 0, 1);
   Random random(1);
-  const Case c = draw(random, false);
+  const Case c = Drawing(random, false).draw();
   Buffers<double> m(c, random, 1, true);
   if (tt_forward(&m.p, "abacus") != 1) fail("abacus", "status", 0, 1);
   if (tt_stream_new(&m.p, "abacus")) fail("abacus", "number of streams", 1, 0);
@@ -197,10 +235,12 @@ int main(int argc, char** argv) {
     for (std::string isa; sets >> isa;) {
       Random random(seed);
       const bool single = random.chance(0.5);
-      const Case c = draw(random, single);
+      const Case c = Drawing(random, single).draw();
       const int threads = int(random.between(1, 3));
       (single ? check<float> : check<double>)(c, seed, isa.c_str(), threads);
       (single ? check_stream<float> : check_stream<double>)(c, seed, isa.c_str(), threads);
+      if (seed % 50 == 0)
+        (single ? check_both<float> : check_both<double>)(seed, isa.c_str());
     }
   }
   std::printf("%d problems on %s: %d failures\n", cases, tt_instruction_sets(), failures);
