@@ -1,7 +1,4 @@
-"""Writes programs/: cells as the core's test runs them, compiled as layers do it.
-
-PYTHONPATH=src python native/test/make_programs.py
-"""
+"""Writes programs/: cells for the core's test, compiled as layers compile them."""
 
 import ctypes
 from itertools import product
