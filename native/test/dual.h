@@ -34,7 +34,10 @@ inline Dual tanh(Dual z) {
   return {y, (1 - y * y) * z.d};
 }
 
-inline Dual softplus(Dual z) { return {std::log1p(std::exp(z.v)), sigmoid(z).v * z.d}; }
+inline Dual softplus(Dual z) {
+  const double y = std::fmax(z.v, 0) + std::log1p(std::exp(-std::fabs(z.v)));
+  return {y, sigmoid(z).v * z.d};
+}
 
 inline Dual gelu(Dual z) {
   const double cdf = std::erfc(-z.v / std::sqrt(2.0)) / 2;
