@@ -2,6 +2,7 @@
 // size of its contents, so that AddressSanitizer sees whatever is read or written beyond.
 #pragma once
 
+#include <cstdio>
 #include <cstdlib>
 
 #include "program.h"
