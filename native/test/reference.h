@@ -1,102 +1,36 @@
 // The equations of all cells and of the time loop, one number at a time: the truth that
-// the core's test compares with. Numbers carry their derivative along one direction of
-// one input, which gives exact gradients without a second, backward implementation.
+// the core's test compares with. They know nothing of programs.
 #pragma once
 
 #include <algorithm>
-#include <cmath>
-#include <cstdint>
-#include <vector>
 
-#include "../src/throughtime.h"
+#include "cases.h"
+#include "dual.h"
 
 namespace reference {
 
-struct Dual {
-  double v = 0, d = 0;  // value, derivative
-};
-
-inline Dual operator+(Dual a, Dual b) { return {a.v + b.v, a.d + b.d}; }
-inline Dual operator-(Dual a, Dual b) { return {a.v - b.v, a.d - b.d}; }
-inline Dual operator*(Dual a, Dual b) { return {a.v * b.v, a.d * b.v + a.v * b.d}; }
-inline Dual operator*(double a, Dual b) { return {a * b.v, a * b.d}; }
-
-// 1 / sqrt(z)
-inline Dual inverse_root(Dual z) {
-  const double y = 1 / std::sqrt(z.v);
-  return {y, -0.5 * y * y * y * z.d};
-}
-
-inline Dual sigmoid(Dual z) {
-  const double y = 1 / (1 + std::exp(-z.v));
-  return {y, y * (1 - y) * z.d};
-}
-
-inline Dual tanh(Dual z) {
-  const double y = std::tanh(z.v);
-  return {y, (1 - y * y) * z.d};
-}
-
-inline Dual activation(int which, Dual z, Dual alpha) {
+inline Dual activation(Activation which, Dual z, Dual alpha) {
   switch (which) {
-    case TT_SIGMOID:
+    case SIGMOID:
       return sigmoid(z);
-    case TT_TANH:
+    case TANH:
       return tanh(z);
-    case TT_RELU:
+    case RELU:
       return z.v > 0 ? z : Dual{};
-    case TT_GELU: {
-      const double cdf = std::erfc(-z.v / std::sqrt(2.0)) / 2;
-      const double density = std::exp(-z.v * z.v / 2) / std::sqrt(2 * std::acos(-1.0));
-      return {z.v * cdf, (cdf + z.v * density) * z.d};
-    }
-    case TT_SOFTPLUS:
-      return {std::log1p(std::exp(z.v)), sigmoid(z).v * z.d};
-    case TT_ELU:
-      return z.v > 0 ? z : Dual{alpha.v * std::expm1(z.v), alpha.v * std::exp(z.v) * z.d};
-    case TT_LEAKY_RELU:
+    case GELU:
+      return gelu(z);
+    case SOFTPLUS:
+      return softplus(z);
+    case ELU:
+      return z.v > 0 ? z : 0.5 * (exp(z) - Dual{1});
+    case LEAKY_RELU:
+      return z.v > 0 ? z : 0.5 * z;
+    case PRELU:
       return z.v > 0 ? z : alpha * z;
+    default:
+      return z;
   }
-  return z;
 }
-
-// Everything that has a gradient.
-enum Name {
-  X,
-  WEIGHT_IH,
-  WEIGHT_HH,
-  BIAS_IH,
-  BIAS_HH,
-  WEIGHT_HR,
-  EXTRA,
-  STATE_H,
-  STATE_C,
-  INITIAL_H,
-  INITIAL_C,
-  ADDED_H,
-  ADDED_C,
-  NAMES
-};
-
-using Numbers = std::vector<double>;
-
-// One problem; what is empty is absent. Grids are (T, B, features).
-struct Case {
-  int cell = 0, activation = 0;
-  bool reverse = false, peephole = false;
-  int64_t T = 0, B = 0, I = 0, H = 0, P = 0;
-  double leak = 1, alpha = 0, share[2] = {};
-  Numbers input[NAMES];
-  std::vector<int64_t> lengths;
-  std::vector<uint8_t> reset, hold[2];
-  Numbers mask, carry_gain;
-
-  bool norm() const { return cell == TT_LSTM_LAYER_NORM; }
-  bool has_c() const { return cell == TT_LSTM || norm(); }
-  int64_t gates() const { return has_c() ? 4 : cell == TT_ELMAN ? 1 : 3; }
-  int64_t width(int field) const { return field ? H : P; }
-  int64_t length(int64_t b) const { return lengths.empty() ? T : lengths[size_t(b)]; }
-};
 
 struct Result {
   std::vector<Dual> states[2], final[2];
@@ -106,11 +40,11 @@ struct Result {
 class Loop {
  public:
   Loop(const Case& problem, int moving, const Numbers& direction)
-      : c(problem), moving(moving), direction(direction) {}
+      : c(problem), moving(moving), direction(direction), H(problem.H) {}
 
   Result run() const {
     Result result;
-    for (int f = 0; f <= int(c.has_c()); ++f) {
+    for (int f = 0; f < c.grids(); ++f) {
       result.states[f].resize(size_t(c.T * c.B * c.width(f)));
       result.final[f].resize(size_t(c.B * c.width(f)));
     }
@@ -123,6 +57,7 @@ class Loop {
   const Case& c;
   const int moving;
   const Numbers& direction;
+  const int64_t H;
 
   Dual in(int name, int64_t i) const {
     if (c.input[name].empty()) return {};
@@ -131,13 +66,12 @@ class Loop {
 
   void sequence(int64_t b, Result& result) const {
     Units state[2];
-    const int fields = 1 + int(c.has_c());
-    for (int f = 0; f < fields; ++f)
+    for (int f = 0; f < c.grids(); ++f)
       for (int64_t u = 0; u < c.width(f); ++u)
         state[f].push_back(in(STATE_H + f, b * c.width(f) + u));
     const int64_t n = c.length(b);
     const auto write = [&](std::vector<Dual>* to, int64_t row) {
-      for (int f = 0; f < fields; ++f)
+      for (int f = 0; f < c.grids(); ++f)
         std::copy(state[f].begin(), state[f].end(), to[f].begin() + row * c.width(f));
     };
     for (int64_t s = 0; s < n; ++s) {
@@ -162,9 +96,10 @@ class Loop {
     for (int f = 0; f < 2; ++f)
       for (size_t u = 0; u < old[f].size(); ++u) {
         const int64_t at = grid * c.width(f) + int64_t(u);
+        const double share = c.share[f ? 1 + u / size_t(H) : 0];
         Dual& now = state[f][u];
         if (!c.hold[f].empty() && c.hold[f][size_t(at)]) now = old[f][u];
-        now = c.share[f] * old[f][u] + (1 - c.share[f]) * now + in(ADDED_H + f, at);
+        now = share * old[f][u] + (1 - share) * now + in(ADDED_H + f, at);
       }
   }
 
@@ -178,6 +113,18 @@ class Loop {
       out.push_back(sum);
     }
     return out;
+  }
+
+  // What enters a product at the place of h.
+  Units masked(int64_t b, Units v) const {
+    if (!c.mask.empty())
+      for (size_t u = 0; u < v.size(); ++u) v[u] = c.mask[size_t(b) * v.size() + u] * v[u];
+    return v;
+  }
+
+  // A product inside the step, by the rows of `gates` from `first` on.
+  Units inner(int64_t b, const Units& v, int64_t first, int64_t gates) const {
+    return linear(WEIGHT_MH, BIAS_MH, masked(b, v), first * H, (first + gates) * H);
   }
 
   // (v - mean) / sqrt(variance + 1e-5) times the gains, which start at `gain` in extra.
@@ -194,58 +141,70 @@ class Loop {
   }
 
   void cell(int64_t grid, int64_t b, const Units* old, Units* now) const {
-    const int64_t H = c.H, rows = c.gates() * H;
-    Units x, h = old[0];  // as they enter the products
+    Units x;
     for (int64_t i = 0; i < c.I; ++i) x.push_back(in(X, grid * c.I + i));
-    if (!c.mask.empty())
-      for (int64_t u = 0; u < c.P; ++u)
-        h[size_t(u)] = c.mask[size_t(b * c.P + u)] * h[size_t(u)];
-    Units ax = linear(WEIGHT_IH, BIAS_IH, x, 0, rows);
-    Units ah = linear(WEIGHT_HH, BIAS_HH, h, 0, rows);
-    if (c.norm()) {
-      ax = normalised(ax, 0), ah = normalised(ah, 4 * H);
-      for (int64_t i = 0; i < 4 * H; ++i)
-        ax[size_t(i)] = ax[size_t(i)] + in(EXTRA, 8 * H + i);
+    const Units ax = linear(WEIGHT_IH, BIAS_IH, x, 0, c.shape().x_gates * H);
+    const Units ah =
+        linear(WEIGHT_HH, BIAS_HH, masked(b, old[0]), 0, c.shape().h_gates * H);
+    switch (c.kind) {
+      case LSTM:
+        return lstm(sum_of_gates(ax, ah), old, now);
+      case GRU:
+      case GRU_RESET_BEFORE:
+        return gru(b, ax, ah, old[0], now[0]);
+      case MULTIPLICATIVE_LSTM:
+        return multiplicative_lstm(b, ax, ah, old, now);
+      case SLSTM:
+        return slstm(ax, ah, old, now);
+      case QRNN:
+        return qrnn(ax, old, now);
+      case RHN:
+        return rhn(b, ax, ah, old[0], now[0]);
+      case LEM:
+        return lem(b, ax, ah, old, now);
+      default:
+        return elman(ax, ah, old[0], now[0]);
     }
-    if (c.has_c())
-      lstm(ax, ah, old, now);
-    else if (c.cell == TT_ELMAN)
-      elman(ax, ah, old[0], now[0]);
-    else
-      gru(ax, ah, h, old[0], now[0]);
   }
 
   void elman(const Units& ax, const Units& ah, const Units& old, Units& now) const {
-    const Dual alpha = c.input[EXTRA].empty() ? Dual{c.alpha, 0} : in(EXTRA, 0);
-    for (size_t u = 0; u < now.size(); ++u)
-      now[u] =
-          (1 - c.leak) * old[u] + c.leak * activation(c.activation, ax[u] + ah[u], alpha);
+    const double leak = c.kind == LEAKY ? 0.25 : 1;
+    for (size_t u = 0; u < now.size(); ++u) {
+      const Dual made = activation(c.activation, ax[u] + ah[u], in(EXTRA, int64_t(u)));
+      now[u] = (1 - leak) * old[u] + leak * made;
+    }
   }
 
-  void gru(const Units& ax, const Units& ah, const Units& h, const Units& old,
+  void gru(int64_t b, const Units& ax, const Units& ah, const Units& old,
            Units& now) const {
-    const size_t H = size_t(c.H);
-    Units r, kept = h, inner;
-    for (size_t u = 0; u < H; ++u) r.push_back(sigmoid(ax[u] + ah[u]));
-    if (c.cell == TT_GRU_RESET_BEFORE) {
-      for (size_t u = 0; u < H; ++u) kept[u] = r[u] * h[u];
-      inner = linear(WEIGHT_HH, BIAS_HH, kept, 2 * c.H, 3 * c.H);
-    } else {
-      for (size_t u = 0; u < H; ++u) inner.push_back(r[u] * ah[2 * H + u]);
-    }
-    for (size_t u = 0; u < H; ++u) {
-      const Dual z = sigmoid(ax[H + u] + ah[H + u]), n = tanh(ax[2 * H + u] + inner[u]);
-      now[u] = n - z * n + z * old[u];
+    Units r, seen;
+    const size_t n = size_t(H);
+    for (size_t u = 0; u < n; ++u) r.push_back(sigmoid(ax[u] + ah[u]));
+    for (size_t u = 0; u < n; ++u)
+      seen.push_back(r[u] * (c.kind == GRU ? ah[2 * n + u] : old[u]));
+    if (c.kind == GRU_RESET_BEFORE) seen = inner(b, seen, 0, 1);
+    for (size_t u = 0; u < n; ++u) {
+      const Dual z = sigmoid(ax[n + u] + ah[n + u]), g = tanh(ax[2 * n + u] + seen[u]);
+      now[u] = g - z * g + z * old[u];
     }
   }
 
-  void lstm(const Units& ax, const Units& ah, const Units* old, Units* now) const {
-    const int64_t H = c.H, peepholes = c.norm() ? 14 * H : 0;
-    const auto gate = [&](int64_t g, int64_t u) {
-      return ax[size_t(g * H + u)] + ah[size_t(g * H + u)];
-    };
+  Units sum_of_gates(Units ax, Units ah) const {
+    const int64_t norms = c.peephole ? 3 * H : 0;
+    if (c.layer_norm) {
+      ax = normalised(ax, norms), ah = normalised(ah, norms + 4 * H);
+      for (int64_t i = 0; i < 4 * H; ++i)
+        ax[size_t(i)] = ax[size_t(i)] + in(EXTRA, norms + 8 * H + i);
+    }
+    for (size_t i = 0; i < ax.size(); ++i) ax[i] = ax[i] + ah[i];
+    return ax;
+  }
+
+  // From the sums of the gates i, f, g, o.
+  void lstm(const Units& gates, const Units* old, Units* now) const {
+    const auto gate = [&](int64_t g, int64_t u) { return gates[size_t(g * H + u)]; };
     const auto peep = [&](int64_t k, int64_t u) {
-      return c.peephole ? in(EXTRA, peepholes + k * H + u) : Dual{};
+      return c.peephole ? in(EXTRA, k * H + u) : Dual{};
     };
     Units out;
     for (int64_t u = 0; u < H; ++u) {
@@ -256,13 +215,80 @@ class Loop {
       out.push_back(sigmoid(gate(3, u) + peep(2, u) * c_new));
       now[1][size_t(u)] = c_new;
     }
-    Units seen = c.norm() ? normalised(now[1], 12 * H) : now[1];
+    const int64_t norm = (c.peephole ? 15 : 12) * H;
+    const Units seen = c.layer_norm ? normalised(now[1], norm) : now[1];
     for (int64_t u = 0; u < H; ++u) {
-      Dual& s = seen[size_t(u)];
-      if (c.norm()) s = s + in(EXTRA, 13 * H + u);
-      out[size_t(u)] = out[size_t(u)] * tanh(s);
+      const Dual shift = c.layer_norm ? in(EXTRA, norm + H + u) : Dual{};
+      out[size_t(u)] = out[size_t(u)] * tanh(seen[size_t(u)] + shift);
     }
     now[0] = c.input[WEIGHT_HR].empty() ? out : linear(WEIGHT_HR, NAMES, out, 0, c.P);
+  }
+
+  void multiplicative_lstm(int64_t b, const Units& ax, const Units& ah, const Units* old,
+                           Units* now) const {
+    Units m;
+    for (size_t u = 0; u < size_t(H); ++u) m.push_back(ax[u] * ah[u]);
+    Units gates = inner(b, m, 0, 4);
+    for (size_t i = 0; i < gates.size(); ++i) gates[i] = gates[i] + ax[size_t(H) + i];
+    lstm(gates, old, now);
+  }
+
+  void slstm(const Units& ax, const Units& ah, const Units* old, Units* now) const {
+    const size_t n = size_t(H);
+    for (size_t u = 0; u < n; ++u) {
+      const auto gate = [&](size_t g) { return ax[g * n + u] + ah[g * n + u]; };
+      const Dual n_old = old[1][n + u], in_gate = gate(0);
+      Dual kept = old[1][2 * n + u] - softplus(-1 * gate(1));
+      if (n_old.v == 0) kept = in_gate;
+      const Dual m = kept.v > in_gate.v ? kept : in_gate;
+      const Dual i = exp(in_gate - m), f = exp(kept - m);
+      const Dual c_new = f * old[1][u] + i * tanh(gate(2)), n_new = f * n_old + i;
+      now[0][u] = sigmoid(gate(3)) * c_new / n_new;
+      now[1][u] = c_new, now[1][n + u] = n_new, now[1][2 * n + u] = m;
+    }
+  }
+
+  void qrnn(const Units& ax, const Units* old, Units* now) const {
+    const size_t n = size_t(H);
+    for (size_t u = 0; u < n; ++u) {
+      const auto gate = [&](size_t g) {
+        return ax[g * n + u] + old[1][(g + 1) * n + u] + in(EXTRA, int64_t(g * n + u));
+      };
+      const Dual f = sigmoid(gate(1)), z = tanh(gate(0));
+      now[1][u] = f * old[1][u] + z - f * z;
+      now[0][u] = sigmoid(gate(2)) * now[1][u];
+      for (size_t g = 1; g <= 3; ++g) now[1][g * n + u] = ax[(g + 2) * n + u];
+    }
+  }
+
+  void rhn(int64_t b, const Units& ax, const Units& ah, const Units& old,
+           Units& now) const {
+    const size_t n = size_t(H);
+    Units gates = ah;
+    for (size_t i = 0; i < gates.size(); ++i) gates[i] = gates[i] + ax[i];
+    now = old;
+    for (int64_t depth = 0;; gates = inner(b, now, 2 * depth++, 2)) {
+      for (size_t u = 0; u < n; ++u) {
+        const Dual g = sigmoid(gates[n + u]);
+        now[u] = g * tanh(gates[u]) + now[u] - g * now[u];
+      }
+      if (depth == 2) return;
+    }
+  }
+
+  void lem(int64_t b, const Units& ax, const Units& ah, const Units* old,
+           Units* now) const {
+    const size_t n = size_t(H);
+    const auto gate = [&](size_t g, size_t u) { return ax[g * n + u] + ah[g * n + u]; };
+    for (size_t u = 0; u < n; ++u) {
+      const Dual fast = sigmoid(gate(1, u)), z = old[1][u];
+      now[1][u] = z - fast * z + fast * tanh(gate(2, u));
+    }
+    const Units seen = inner(b, now[1], 0, 1);
+    for (size_t u = 0; u < n; ++u) {
+      const Dual slow = sigmoid(gate(0, u)), h = old[0][u];
+      now[0][u] = h - slow * h + slow * tanh(seen[u] + ax[3 * n + u]);
+    }
   }
 };
 

@@ -1,9 +1,11 @@
 """The core's own test under AddressSanitizer and UBSan, on every instruction set.
 
-Its truth is in native/test/reference.h: the equations, one number at a time.
+Its truth is in native/test/reference.h: the equations, one number at a time. It runs
+the programs that layers run, written as headers.
 """
 
 import os
+import runpy
 import shutil
 import subprocess
 from pathlib import Path
@@ -16,6 +18,13 @@ CASES = 200
 
 def call(*command: str) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def test_programs_are_as_compiled_now() -> None:
+    """If not: python native/test/make_programs.py."""
+    made = runpy.run_path(str(NATIVE / "test" / "make_programs.py"))["headers"]()
+    folder = NATIVE / "test" / "programs"
+    assert {file.name: file.read_text("utf-8") for file in folder.iterdir()} == made
 
 
 def compiler() -> str:
