@@ -83,7 +83,7 @@ class BackwardRun : BackwardState<T> {
       o.spills = memory.template take<T>(size * cell.backward.spills * columns);
       o.registers = memory.template take<T>(cell.backward.registers * kRegister * lanes<T>);
       o.sums = memory.template take<T>(size * (2 * lanes<T> + 1));
-      for (const T*** list : {&o.a, &o.h_old, &o.c_old, &o.mask, &o.next_saved, &o.next_c})
+      for (const T*** list : {&o.a, &o.h_old, &o.c_old, &o.mask})
         *list = memory.template take<const T*>(size);
       for (T*** list : {&o.h_new, &o.c_new, &o.saved, &o.dc, &o.dz, &o.mid, &o.out})
         *list = memory.template take<T*>(size);
@@ -204,32 +204,8 @@ class BackwardRun : BackwardState<T> {
     }
   }
 
-  // What the next step will load starts on its way into the cache.
-  void look_ahead(Own& o, const Place& here) const {
-    if (here.s == 0) return;
-    const Order& order = *o.group->order;
-    for (int64_t j = 0; j < here.rows; ++j) {
-      const int64_t row = order.row(here.s - 1, j);
-      o.next_saved[j] = p.saved ? at(p.saved, row, cell.slots * p.H) : nullptr;
-      o.next_c[j] = cell.fields ? old_state<T>(p, order, 1, here.s - 1, j) : nullptr;
-    }
-  }
-
-  void fetch_ahead(const Own& o, const UnitBlock& b, const Place& here) const {
-    if (here.s == 0) return;
-    for (int64_t j = 0; j < here.rows; ++j) {
-      for (int64_t k = 0; o.next_saved[j] && k < cell.kept; ++k)
-        for (int v = 0; v < b.vectors; ++v)
-          __builtin_prefetch(o.next_saved[j] + k * p.H + b.unit + v * lanes<T>, 0, 3);
-      for (int64_t k = 0; o.next_c[j] && k < cell.fields; ++k)
-        for (int v = 0; v < b.vectors; ++v)
-          __builtin_prefetch(o.next_c[j] + k * p.H + b.unit + v * lanes<T>, 0, 3);
-    }
-  }
-
   void step(Own& o, const Place& here, const T* next) const {
     point(o, here);
-    look_ahead(o, here);
     plan.runs(outputs, o.thread, here.s, [&](const UnitBlock& b) {
       carry(o, b, here.s, next);
       arrive(o, 0, b, here);
@@ -256,7 +232,6 @@ class BackwardRun : BackwardState<T> {
   // One phase of the cell, for a block.
   void phase(Own& o, int number, const UnitBlock& b, const Place& here) const {
     const tt_phase& phase = cell.backward.phases[number];
-    if (number == 0) fetch_ahead(o, b, here);
     if (number == 0 && cell.fields) {
       carry_c(o, b, here.s);
       arrive(o, 1, b, here);

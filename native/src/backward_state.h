@@ -37,7 +37,6 @@ class BackwardState {
     Group* group;
     T *dh, *extra, *spills, *registers, *sums;
     const T **a, **h_old, **c_old, **mask;
-    const T **next_saved, **next_c;  // of the step that comes next, or null
     T **h_new, **c_new, **saved, **dc, **dz, **mid, **out;
     RowNorm<T>* norms;  // [number][position]
     typename WeightGradients<T>::Own weights;

@@ -21,7 +21,7 @@ class ForwardState {
       : p(problem),
         cell(*problem.program),
         plan(problem, cell.h_gates, threads),
-        units(problem.H, gates_of(cell), threads, problem.B < kFewRows ? kMostVectors : 1),
+        units(problem.H, gates_of(cell), threads, wide(problem.B)),
         outputs(problem.P, 1, threads) {}
 
   struct Own {
@@ -35,7 +35,10 @@ class ForwardState {
     RowNorm<T>* norms;  // [number][row]
   };
 
-  static constexpr int64_t kFewRows = 4;  // then operations want many vectors
+  // Vectors of a block so that few rows fill a strip as well.
+  static int64_t wide(int64_t rows) {
+    return std::clamp<int64_t>(kStrip / std::max<int64_t>(1, rows), 1, kMostVectors);
+  }
 
   const tt_problem& p;
   const tt_program& cell;
@@ -133,12 +136,18 @@ class ForwardState {
       });
   }
 
-  // Per block a panel for each four vectors: the bias, then the columns for every k.
+  // Vectors of a panel. Three at a time leave room for a tile of eight rows.
+  int panel_of(int gates) const {
+    const int64_t rows = plan.order(0).size();
+    return gates % 3 == 0 || rows == 7 || rows == 8 ? 3 : kPanelVectors;
+  }
+
+  // Per block a panel for each few vectors: the bias, then the columns for every k.
   // `size`: rows of the weight per gate.
   void pack(const UnitBlock& b, int gates, const void* weight, const void* bias, int64_t K,
             int64_t size, W* out) const {
-    for (int first = 0; first < gates * b.vectors; first += kPanelVectors) {
-      const int n = std::min(kPanelVectors, gates * b.vectors - first);
+    for (int first = 0; first < gates * b.vectors; first += panel_of(gates)) {
+      const int n = std::min(panel_of(gates), gates * b.vectors - first);
       const int64_t columns = n * lanes<T>;
       const auto row_of = [&](int64_t j) -> int64_t {
         const int64_t vector = first + j / lanes<T>;
@@ -158,8 +167,8 @@ class ForwardState {
   void product(const UnitBlock& b, int gates, const T* const* a, int64_t rows, int64_t K,
                const W* panel, T* out, bool back = false) const {
     const int all = gates * b.vectors;
-    for (int first = 0; first < all; first += kPanelVectors) {
-      const int n = std::min(kPanelVectors, all - first);
+    for (int first = 0; first < all; first += panel_of(gates)) {
+      const int n = std::min(panel_of(gates), all - first);
       const int64_t size = (K + 1) * n * lanes<T>;
       panel_product(a, rows, 1, K, panel, panel + n * lanes<T>, n, out + first * lanes<T>,
                     int64_t(all) * lanes<T>, false, back ? panel - size : panel + size);
