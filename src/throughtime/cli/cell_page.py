@@ -1,6 +1,7 @@
 """Everything there is to know of one cell, as plain values."""
 
 import math
+import warnings
 from inspect import getdoc
 from typing import Any
 
@@ -9,6 +10,8 @@ from torch import Tensor
 
 from throughtime.cells import Cell, cell_options, cell_title, find_cell
 from throughtime.layers import Recurrent
+from throughtime.layers.native import missing_rule
+from throughtime.layers.scan import missing_scan
 
 # Sizes at which the letters of a shape can be told: 1009 is prime.
 _I, _H = 1009, 120
@@ -26,7 +29,9 @@ def cell_page(name: str) -> dict[str, Any]:
     """
     kind = find_cell(name)
     cell = kind(_I, _H)
-    layer = Recurrent(kind(100, 100))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the page says itself why it is slow
+        layer = Recurrent(kind(100, 100))
     return {
         "cell": cell_title(name),
         "summary": (getdoc(kind) or "").partition("\n")[0],
@@ -50,6 +55,8 @@ def cell_page(name: str) -> dict[str, Any]:
         ],
         "parameters": sum(p.numel() for p in layer.parameters()),
         "backend": layer.backend_used,
+        # By path why the cell cannot take it; empty: it can.
+        "paths": {"native": missing_rule(cell), "scan": missing_scan(cell), "loop": ""},
     }
 
 

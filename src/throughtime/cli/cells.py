@@ -97,6 +97,10 @@ def print_cell(name: str) -> dict[str, Any]:
         f"{page['parameters']:,} in all at I = H = {_SIZE}",
     )
     row("options", *(f"{k} = {v!r}" for k, v in page["options"].items()))
-    row("path", page["backend"])
+    row(
+        "path",
+        page["backend"],
+        *(f"no {path}: {why}" for path, why in page["paths"].items() if why),
+    )
     Console().print(table)
     return page

@@ -52,13 +52,14 @@ def _define(cell: Cell) -> Lowered:
         definition = lower(cell, trace(cell))
     except (NotLowered, InvalidCell) as error:
         return Lowered("", str(error))
-    program = compile_step(definition, Variant(save=True, pure=False))
-    reason = too_large(program) or _projection(definition, cell)
-    if reason:
-        return Lowered("", reason)
     key = _key(cell, definition)
-    define(key, definition)
-    _CELLS.setdefault(key, cell.description())
+    if key not in _CELLS:
+        program = compile_step(definition, Variant(save=True, pure=False))
+        reason = too_large(program) or _projection(definition, cell)
+        if reason:
+            return Lowered("", reason)
+        define(key, definition)
+        _CELLS[key] = cell.description()
     return Lowered(key)
 
 
