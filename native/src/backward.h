@@ -4,6 +4,7 @@
 #pragma once
 
 #include "backward_state.h"
+#include "straight.h"
 
 namespace TT_ISA {
 
@@ -19,7 +20,8 @@ class BackwardRun : BackwardState<T> {
   using typename State::Place;
 
  public:
-  BackwardRun(const tt_problem& problem, int threads) : State(problem, threads) {
+  BackwardRun(const tt_problem& problem, int threads)
+      : State(problem, threads), phases(runners_of<T>(problem.program->backward)) {
     group.resize(size_t(plan.by_rows ? plan.team : 1));
     own.resize(size_t(plan.team));
     for (size_t i = 0; i < group.size(); ++i) {
@@ -49,6 +51,7 @@ class BackwardRun : BackwardState<T> {
   }
 
  private:
+  std::vector<Runner<T>> phases;
   std::vector<Group> group;
   std::vector<Own> own;
   T *w_hr = nullptr, *w_mh[TT_PRODUCTS] = {};  // panels of the other products
@@ -246,8 +249,7 @@ class BackwardRun : BackwardState<T> {
           for (int u = 0; u < b.units; ++u)
             o.dh[j * b.vectors * lanes<T> + u] *= o.mask[j][b.unit + u];
     }
-    Machine<T>(scene(o, b, here))
-        .run(cell.backward.ops + phase.begin, phase.end - phase.begin);
+    phases[size_t(number)].run(scene(o, b, here));
     if (number + 1 < cell.backward.count) return;
     if (p.mask)  // what entered the products
       for (int64_t j = 0; j < here.rows; ++j)

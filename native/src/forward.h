@@ -4,6 +4,7 @@
 #pragma once
 
 #include "forward_state.h"
+#include "straight.h"
 
 namespace TT_ISA {
 
@@ -18,7 +19,8 @@ class ForwardRun : ForwardState<T, W> {
   using typename State::Own;
 
  public:
-  ForwardRun(const tt_problem& problem, int threads) : State(problem, threads) {}
+  ForwardRun(const tt_problem& problem, int threads)
+      : State(problem, threads), phases(runners_of<T>(problem.program->forward)) {}
 
   // False, with nothing done, where the threads are not to be had.
   bool run(Arena& arena) {
@@ -53,6 +55,8 @@ class ForwardRun : ForwardState<T, W> {
   }
 
  private:
+  std::vector<Runner<T>> phases;
+
   void work(Own& o, bool fresh) {
     if (fresh) pack_all(o.thread);
     if (p.mask) {
@@ -126,8 +130,7 @@ class ForwardRun : ForwardState<T, W> {
           product(b, cell.h_gates, o.rows.a, rows, p.P,
                   w_hh + (p.P + 1) * cell.h_gates * b.before, ah_of(o, b), s & 1);
         if (phase.product >= 0) inner_product(o, phase.product, b, rows);
-        Machine<T>(scene(o, chunk, b, phase, rows, row))
-            .run(cell.forward.ops + phase.begin, phase.end - phase.begin);
+        phases[size_t(i)].run(scene(o, chunk, b, phase, rows, row));
         mask_mid(o, b, rows, i);
         if (!last) return;
         disturb(o, 1, b, s);
