@@ -33,9 +33,11 @@ TEXTS = {
     "own": """
         A cell declared by its step in plain torch, as in [Write your own
         cell](own_cell.md), against the built-in one and against a loop over the cell's
-        own step (`x.unbind(0)`), forward and backward. The first call of a new cell in
-        a process takes at most {first} s more than the others: its step is traced,
-        differentiated and laid out, nothing is compiled.""",
+        own step (`x.unbind(0)`), forward and backward. A step whose operations are
+        those of a built-in cell runs as that one, compiled ahead; the LSTM in another
+        order is interpreted, as is everything else. The first step of a new
+        cell, the LSTM with layer norm, takes {first} s more than those of later layers:
+        it is traced, differentiated and laid out, nothing is compiled.""",
     "published": """
         Forward and backward against the layers of the package torchrecurrent (PyPI).
         Geometric means over the shapes: {means}.""",

@@ -58,7 +58,9 @@ def header() -> str:
         lines.append(f"struct Known{number} {{")
         lines.append(f"  static constexpr int registers = {registers};")
         lines += wrap(
-            f"  static constexpr tt_op ops[] = {{{text}}};", 92, subsequent_indent="    "
+            f"  static constexpr tt_op ops[] = {{{text}}};",
+            92,
+            subsequent_indent="    ",
         )
         lines.append("};")
     names = ", ".join(f"Known{number}" for number in range(len(made)))

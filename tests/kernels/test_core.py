@@ -20,6 +20,11 @@ def call(*command: str) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
+def test_phases_compiled_ahead_are_those_of_the_cells_as_they_are_now() -> None:
+    made = runpy.run_path(str(NATIVE / "make_known.py"))["header"]()
+    assert (NATIVE / "src" / "known.h").read_text("utf-8") == made
+
+
 def test_programs_are_as_compiled_now() -> None:
     """If not: python native/test/make_programs.py."""
     made = runpy.run_path(str(NATIVE / "test" / "make_programs.py"))["headers"]()
