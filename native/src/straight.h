@@ -81,18 +81,24 @@ class Written {
       store_some(to, load_some(to, units) + get<o.a>(), units);
     } else if constexpr (o.code == TT_NORMALISE) {
       const RowNorm<T>& n = s.norms[(o.b & 1023) * s.norm_distance + r];
-      set<o.out>((get<o.a>() - n.first) * n.second);
+      vec<T> x = (get<o.a>() - n.first) * n.second;
+      settle_rounding<T>(x);
+      set<o.out>(x);
     } else if constexpr (o.code == TT_NORM_GRADIENT) {
       const RowNorm<T>& n = s.norms[(o.c & 1023) * s.norm_distance + r];
       const T rate = s.lines[TT_SAVED - TT_H_OLD][r][s.rates + (o.c & 1023)];
-      set<o.out>(rate * (get<o.a>() - n.first - get<o.b>() * n.second));
+      vec<T> x = rate * (get<o.a>() - n.first - get<o.b>() * n.second);
+      settle_rounding<T>(x);
+      set<o.out>(x);
     } else {
       constexpr int count = arguments_of(o.code);
       const vec<T> a = get<o.a>();
       vec<T> b = a, c = a;
       if constexpr (count > 1) b = get<o.b>();
       if constexpr (count > 2) c = get<o.c>();
-      set<o.out>(apply<T, o.code>(a, b, c));
+      vec<T> x = apply<T, o.code>(a, b, c);
+      settle_rounding<T>(x);  // as if it were interpreted
+      set<o.out>(x);
     }
   }
 };

@@ -98,6 +98,21 @@ TT_INLINE void settle_stores() {
 #endif
 }
 
+// Keeps the compiler from merging a product with a sum that follows it, which rounds
+// differently from one place to another.
+template <class T>
+TT_INLINE void settle_rounding(vec<T>& x) {
+#if defined(__AVX512F__)
+  asm("" : "+v"(x));
+#elif defined(__SSE2__)
+  asm("" : "+x"(x));
+#elif defined(__aarch64__)
+  asm("" : "+w"(x));
+#else
+  (void)x;
+#endif
+}
+
 template <class T>
 TT_INLINE vec<T> all(T x) {
   return x - vec<T>{};  // unlike 0 + x, which turns -0 into 0, this is only a broadcast

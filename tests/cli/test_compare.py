@@ -170,9 +170,14 @@ def test_an_interrupt_keeps_what_is_done(command, text, tmp_path, monkeypatch):
     real = compare.measure
     monkeypatch.setattr(compare, "measure", measure)
     names = "elman,gru,lstm"
-    outcome = command(
-        "compare-cells", text, *QUICK, "--cells", names, "--out", "c", "--json"
-    )
+    # Where tests run in the background, the signal may be ignored.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        outcome = command(
+            "compare-cells", text, *QUICK, "--cells", names, "--out", "c", "--json"
+        )
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert outcome.status == 130
     assert outcome.last["interrupted"] is True
     assert {t: r["status"] for t, r in by_title(outcome.last).items()} == {

@@ -43,12 +43,12 @@ static const Program all[] = {
 {"gru",true,false,false,{{op0,phase1,nullptr,1,4,0},
 {op2,phase3,nullptr,1,5,0},double4,1,3,3,0,0,{},0,4,0,0,4,0,1,{}, {2,0,1}, {0,1,2}, {},1}},
 {"gru",false,false,false,{{op5,phase6,nullptr,1,4,0},
-{nullptr,nullptr,nullptr,0,0,0},double4,1,3,3,0,0,{},0,0,0,0,0,0,0,{}, {}, {}, {},0}},
+{nullptr,nullptr,nullptr,0,0,0},double4,1,3,3,0,0,{},0,0,0,0,0,0,0,{}, {}, {}, {},1}},
 {"gru_reset_before",true,true,false,{{op7,phase8,nullptr,2,4,0},
 {op9,phase10,nullptr,2,4,1},double4,1,3,2,0,1,{1},0,3,0,0,3,0,1,{}, {2,0,1}, {0,1}, {},1}},
 {"gru_reset_before",true,false,false,{{op7,phase8,nullptr,2,4,0},
 {op9,phase10,nullptr,2,4,1},double4,1,3,2,0,1,{1},0,3,0,0,3,0,1,{}, {2,0,1}, {0,1}, {},1}},
 {"gru_reset_before",false,false,false,{{op11,phase12,nullptr,2,4,0},
-{nullptr,nullptr,nullptr,0,0,0},double4,1,3,2,0,1,{1},0,0,0,0,0,0,0,{}, {}, {}, {},0}},
+{nullptr,nullptr,nullptr,0,0,0},double4,1,3,2,0,1,{1},0,0,0,0,0,0,0,{}, {}, {}, {},1}},
 };
 }

@@ -194,7 +194,7 @@ static const Program all[] = {
 {op28,phase29,nullptr,3,5,5},double21,1,2,2,0,2,{2,2},0,6,0,0,6,0,0,{2,4}, {0,1}, {0,1},
 {{0,1}, {0,1}},1}},
 {"rhn",false,false,false,{{op30,phase31,nullptr,3,4,2},
-{nullptr,nullptr,nullptr,0,0,0},double21,1,2,2,0,2,{2,2},0,0,0,0,0,0,0,{}, {}, {}, {},0}},
+{nullptr,nullptr,nullptr,0,0,0},double21,1,2,2,0,2,{2,2},0,0,0,0,0,0,0,{}, {}, {}, {},1}},
 {"lem",true,true,false,{{op32,phase33,nullptr,2,3,0},
 {op34,phase35,nullptr,2,4,2},double21,1,4,3,1,1,{1},0,4,0,0,4,0,1,{}, {3,0,1,2}, {0,1,2},
 {},1}},
@@ -202,6 +202,6 @@ static const Program all[] = {
 {op36,phase37,nullptr,2,4,3},double21,1,4,3,1,1,{1},0,4,0,0,4,0,1,{}, {3,0,1,2}, {0,1,2},
 {},1}},
 {"lem",false,false,false,{{op38,phase39,nullptr,2,3,0},
-{nullptr,nullptr,nullptr,0,0,0},double21,1,4,3,1,1,{1},0,0,0,0,0,0,0,{}, {}, {}, {},0}},
+{nullptr,nullptr,nullptr,0,0,0},double21,1,4,3,1,1,{1},0,0,0,0,0,0,0,{}, {}, {}, {},1}},
 };
 }

@@ -148,12 +148,12 @@ static const Program all[] = {
 {"leaky_tanh",true,false,false,{{op43,phase20,nullptr,1,2,0},
 {op44,phase20,nullptr,1,2,0},double45,2,1,1,0,0,{},0,1,0,0,1,0,0,{}, {}, {}, {},1}},
 {"leaky_tanh",false,false,false,{{op46,phase38,nullptr,1,2,0},
-{nullptr,nullptr,nullptr,0,0,0},double47,2,1,1,0,0,{},0,0,0,0,0,0,0,{}, {}, {}, {},0}},
+{nullptr,nullptr,nullptr,0,0,0},double47,2,1,1,0,0,{},0,0,0,0,0,0,0,{}, {}, {}, {},1}},
 {"leaky_prelu",true,true,false,{{op48,phase29,nullptr,1,3,0},
 {op49,phase50,nullptr,1,4,0},double51,3,1,1,0,0,{},1,1,0,0,1,0,0,{}, {}, {}, {},1}},
 {"leaky_prelu",true,false,false,{{op48,phase29,nullptr,1,3,0},
 {op49,phase50,nullptr,1,4,0},double51,3,1,1,0,0,{},1,1,0,0,1,0,0,{}, {}, {}, {},1}},
 {"leaky_prelu",false,false,false,{{op52,phase34,nullptr,1,3,0},
-{nullptr,nullptr,nullptr,0,0,0},double53,3,1,1,0,0,{},1,0,0,0,0,0,0,{}, {}, {}, {},0}},
+{nullptr,nullptr,nullptr,0,0,0},double53,3,1,1,0,0,{},1,0,0,0,0,0,0,{}, {}, {}, {},1}},
 };
 }

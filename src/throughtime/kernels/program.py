@@ -85,15 +85,18 @@ class _Compiler:
         self.make = definition.expressions
         self.constants: dict[float, int] = {}
         self.every = set(below(definition.state))
+        self.kept: list[Node] = []
 
     def program(self) -> Program:
         definition, variant = self.definition, self.variant
-        gradients = differentiate(definition) if variant.save else None
+        gradients = differentiate(definition)
         forced = list(definition.gates.values()) if variant.gates else []
-        kept = self._kept(gradients, forced)
-        layout, dz = _layout(gradients) if gradients else (_NONE, [])
-        backward = None
-        if gradients is not None:
+        known = list(self._known())
+        self.kept = choose(self._needed(gradients), known, forced)
+        layout, dz, backward, kept = _NONE, [], None, list(dict.fromkeys(forced))
+        if variant.save:
+            kept = self.kept
+            layout, dz = _layout(gradients)
             backward = self._backward(gradients, layout, dz, kept)
         forward = self._forward(kept)
         return Program(
@@ -104,7 +107,7 @@ class _Compiler:
             if variant.gates
             else {},
             layout,
-            gradients is not None and gradients.state[0] is not None,
+            gradients.state[0] is not None,
             tuple(self.constants),
             forward,
             backward,
@@ -134,15 +137,14 @@ class _Compiler:
             if field >= first and not node.is_leaf
         }
 
-    def _kept(self, gradients: Gradients | None, forced: list[Node]) -> list[Node]:
-        if gradients is None:
-            return list(dict.fromkeys(forced))
+    def _needed(self, gradients: Gradients) -> list[Node]:
+        """Forward nodes that the derivative reads."""
         roots = self._roots(gradients)
         needed = {n: None for n in roots if n in self.every}
         for node in below(roots):
             if node not in self.every:
                 needed |= {a: None for a in node.args if a in self.every}
-        return choose(list(needed), self._known(), forced)
+        return list(needed)
 
     # ---- forward
 
@@ -210,7 +212,8 @@ class _Compiler:
         self, sinks: list[Sink], arrivals: dict[int, tuple[Node, ...]]
     ) -> Schedule:
         entering = [n for nodes in arrivals.values() for n in nodes]
-        fused = fuse(self.make, [*(s.node for s in sinks), *entering])
+        # What would be kept counts as read in every variant: all round alike.
+        fused = fuse(self.make, [*(s.node for s in sinks), *entering, *self.kept])
         return schedule(
             [s._replace(node=fused[s.node]) for s in sinks],
             self._read,
