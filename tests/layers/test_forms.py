@@ -94,16 +94,11 @@ def test_every_form_has_a_case():
     assert set(CASES) == set(FORMS)
 
 
-@needs_core
-@pytest.mark.parametrize("name", CASES)
-def test_form_equals_torch_in_values_and_gradients(name):
-    @tt.cell(gates=1)
-    def one(a_x, a_h, state):
-        return {"h": 0.5 * torch.tanh(CASES[name](a_x[0] + a_h[0], state.h))}
-
+def compare(name, kind, backend):
+    """Values and gradients of a layer of ``kind``, against the plain loop."""
     torch.manual_seed(0)
-    fast = tt.Recurrent(one(3, 19, dtype=torch.float64), backend="native")
-    plain = tt.Recurrent(one(3, 19, dtype=torch.float64), backend="loop")
+    fast = tt.Recurrent(kind(3, 19, dtype=torch.float64), backend=backend)
+    plain = tt.Recurrent(kind(3, 19, dtype=torch.float64), backend="loop")
     plain.load_state_dict(fast.state_dict())
     x = 2 * torch.randn(6, 5, 3, dtype=torch.float64)
     found = []
@@ -114,6 +109,26 @@ def test_form_equals_torch_in_values_and_gradients(name):
     for a, b in zip(*found, strict=True):
         off = SINGLE.get(name, 1e-11)
         torch.testing.assert_close(a, b, rtol=off, atol=off)
+
+
+@needs_core
+@pytest.mark.parametrize("name", CASES)
+def test_form_equals_torch_in_the_core(name):
+    @tt.cell(gates=1)
+    def one(a_x, a_h, state):
+        return {"h": 0.5 * torch.tanh(CASES[name](a_x[0] + a_h[0], state.h))}
+
+    compare(name, one, "native")
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_form_equals_torch_in_the_scan(name):
+    @tt.cell(gates=(2, 0))
+    def one(a_x, a_h, state):
+        z, h = a_x
+        return {"h": 0.5 * (state.h + torch.tanh(CASES[name](z, h) + 0.1 * h))}
+
+    compare(name, one, "scan")
 
 
 def test_what_has_no_form_is_named_with_its_line():

@@ -64,6 +64,7 @@ def _softplus(x: Tensor) -> Tensor:
 
 _FUNCTIONS: dict[str, Callable[..., Tensor]] = {
     "copy": torch.clone,
+    "detach": torch.detach,
     "neg": torch.neg,
     "exp": torch.exp,
     "expm1": torch.expm1,
