@@ -3,6 +3,7 @@
 from collections import namedtuple
 from collections.abc import Callable, Mapping, Sequence
 from inspect import Parameter, Signature, getsourcefile, signature
+from keyword import iskeyword
 from typing import Any, ClassVar
 
 import torch
@@ -187,17 +188,18 @@ def cell(
     torch.Size([5, 2, 4])
     """
     fields = (state,) if isinstance(state, str) else tuple(state)
-    products = tuple(inner)
+    products = (inner,) if isinstance(inner, int) else tuple(inner)
     extras = dict(parameters or {})
 
     def declare(function: Step) -> type[Declared]:
         own_name = getattr(function, "__name__", "cell")
+        own_name = own_name if own_name.isidentifier() else "cell"  # a lambda
         called = name or own_name
         where = _where(function)
-        if "h" not in fields or not all(str(f).isidentifier() for f in fields):
+        if "h" not in fields or not all(map(_is_field, fields)) or _twice(fields):
             raise InvalidCell(
-                f"cell {called!r}{where}: state must name the field h, the output, "
-                f"got {fields}"
+                f"cell {called!r}{where}: state must name the field h, the output, and "
+                f"others by different Python names, got {fields}"
             )
         counts = gates if isinstance(gates, tuple) else (gates, gates)
         if len(counts) != 2 or not all(_is_count(n) for n in counts) or not counts[0]:
@@ -210,7 +212,12 @@ def cell(
                 f"cell {called!r}{where}: inner must hold a positive number of gates "
                 f"per product, got {inner!r}"
             )
-        for parameter in extras:
+        for parameter, extra in extras.items():
+            if not isinstance(extra, PerUnit):
+                raise InvalidCell(
+                    f"cell {called!r}{where}: parameter {parameter!r} must be declared "
+                    f"by a PerUnit, as in PerUnit(init=1.0), got {extra!r}"
+                )
             if parameter in _TAKEN or hasattr(Declared, parameter):
                 raise InvalidCell(
                     f"cell {called!r}{where}: a parameter cannot be called "
@@ -249,6 +256,15 @@ _TAKEN = {
     *(f"{kind}_{part}" for kind in ("weight", "bias") for part in ("ih", "hh", "mh")),
     *("settings", "training", "weight_hr"),
 }
+
+
+def _is_field(name: Any) -> bool:
+    usual = isinstance(name, str) and name.isidentifier() and not iskeyword(name)
+    return usual and not name.startswith("_")
+
+
+def _twice(names: tuple[str, ...]) -> bool:
+    return len(set(names)) < len(names)
 
 
 def _is_count(value: Any) -> bool:
