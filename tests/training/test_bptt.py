@@ -8,7 +8,7 @@ from torch import nn
 
 from throughtime.errors import InvalidValue
 from throughtime.losses import mse
-from throughtime.training import BPTT, TruncatedBPTT, window_loss
+from throughtime.training import BPTT, TruncatedBPTT, window_loss, windows
 
 
 class Linear(nn.Module):
@@ -45,7 +45,7 @@ def test_gradient_equals_closed_recursion(tau, stride):
     y = torch.randn(17, 1, dtype=torch.float64, generator=generator)
     model, state, carried = Linear(0.8), None, 0.0
     xs, ys = x[:, 0].tolist(), y[:, 0].tolist()
-    for window in TruncatedBPTT(tau, stride).windows(17):
+    for window in windows(TruncatedBPTT(tau, stride), 17):
         model.zero_grad()
         loss, state = window_loss(model, x, y, state, window, mse)
         loss.backward()
@@ -61,7 +61,7 @@ def test_tau_of_all_steps_is_full_bptt():
     gradients = []
     for method in (BPTT(), TruncatedBPTT(9)):
         model = Linear(0.5).float()
-        (window,) = method.windows(9)
+        (window,) = windows(method, 9)
         window_loss(model, x, y, None, window, mse)[0].backward()
         gradients.append(model.a.grad)
     assert torch.equal(*gradients)
@@ -71,7 +71,7 @@ def test_tau_of_all_steps_is_full_bptt():
 def test_every_loss_counts_once_and_states_connect(steps, tau, stride):
     stride = min(stride, tau)
     at, counted = 0, []
-    for window in TruncatedBPTT(tau, stride).windows(steps):
+    for window in windows(TruncatedBPTT(tau, stride), steps):
         assert window.start == at
         assert window.stop - window.start <= tau
         assert window.start < window.carry <= window.stop
@@ -83,7 +83,7 @@ def test_every_loss_counts_once_and_states_connect(steps, tau, stride):
 def test_mask_changes_what_counts():
     x, y = torch.randn(4, 2), torch.randn(4, 2)
     mask = torch.tensor([[True, False]]).expand(4, 2)
-    (window,) = BPTT().windows(4)
+    (window,) = windows(BPTT(), 4)
     value, _ = window_loss(Linear(0.5).float(), x, y, None, window, mse, mask)
     alone, _ = window_loss(Linear(0.5).float(), x[:, :1], y[:, :1], None, window, mse)
     torch.testing.assert_close(value, alone)
@@ -97,7 +97,7 @@ def test_truncated_gradient_misses_exactly_the_longer_lags():
     a, tau, steps = 0.7, 3, 9
     x = torch.linspace(-1, 1, steps, dtype=torch.float64).unsqueeze(1)
     model, state, got = Linear(a), None, 0.0
-    for window in TruncatedBPTT(tau).windows(steps):
+    for window in windows(TruncatedBPTT(tau), steps):
         model.zero_grad()
 
         def total(outputs, targets, mask):

@@ -28,6 +28,7 @@ from throughtime.training import (
     TruncatedBPTT,
     ValidationInfo,
     train,
+    windows,
 )
 
 # So small that no weight moves, so that gradients of several updates are comparable.
@@ -63,7 +64,7 @@ def gradient_of_one_batch(reduction, mask=None):
     model = make().double()
     inputs, targets = data(steps=43)
     logits, state = [], None
-    for window in TruncatedBPTT(5).windows(43):
+    for window in windows(TruncatedBPTT(5), 43):
         part, state = model(inputs[window.start : window.stop], state)
         state = tuple(s.detach() for s in state)
         logits.append(part)

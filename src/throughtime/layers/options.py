@@ -29,11 +29,22 @@ class Options(NamedTuple):
 
     def time_first(self, function: Callable[[Tensor], Tensor], dims: int) -> Self:
         """With ``function`` of the tensors laid out like x, without its features."""
-        reset, gain = (
-            function(t) if isinstance(t, Tensor) and t.dim() == dims else t
-            for t in (self.reset, self.carry_gain)
-        )
-        return self._replace(reset=reset, carry_gain=gain)
+
+        def turn(value: Any) -> Any:
+            if isinstance(value, (tuple, list)):
+                return tuple(turn(part) for part in value)
+            fits = isinstance(value, Tensor) and value.dim() == dims
+            return function(value) if fits else value
+
+        return self._replace(reset=turn(self.reset), carry_gain=turn(self.carry_gain))
+
+    def of_layer(self, index: int) -> dict[str, Any]:
+        """The keywords of one layer and direction, for checked options."""
+        own = self._asdict()
+        for name in ("perturbation", "carry_gain"):
+            if own[name] is not None:
+                own[name] = own[name][index]
+        return own
 
     def checked(self, x: Tensor, cells: Sequence[Cell], like: Tensor) -> Self:
         """Checked for ``x`` (T, B, I), time first.
@@ -57,7 +68,9 @@ class Options(NamedTuple):
         return self._replace(
             lengths=check_lengths(self.lengths, steps, batch, x.device),
             reset=reset_mask(self.reset, steps, batch, x.device),
-            carry_gain=check_carry_gain(self.carry_gain, steps, batch, like),
+            carry_gain=check_carry_gains(
+                self.carry_gain, len(cells), steps, batch, like
+            ),
         )
 
 
@@ -110,6 +123,28 @@ def check_perturbation(
                     f"got {shape}; {usual}"
                 )
             check_like(name, value, like)
+
+
+def check_carry_gains(
+    carry_gain: Any, count: int, steps: int, batch: int, like: Tensor
+) -> tuple[Tensor | None, ...] | None:
+    """One gain per layer and direction: those given, or one for all.
+
+    Raises:
+        InvalidType: see ``check_carry_gain``.
+        InvalidShape: not (T, B), or another number of them.
+        InvalidValue: no numbers (meta device).
+    """
+    if carry_gain is None:
+        return None
+    if not isinstance(carry_gain, (tuple, list)):
+        return (check_carry_gain(carry_gain, steps, batch, like),) * count
+    if len(carry_gain) != count:
+        raise InvalidShape(
+            f"carry_gain must be a tensor, or have {count} of them, one per layer and "
+            f"direction, got {len(carry_gain)}"
+        )
+    return tuple(check_carry_gain(gain, steps, batch, like) for gain in carry_gain)
 
 
 def check_carry_gain(

@@ -215,7 +215,7 @@ class Recurrent(nn.Module):
         lengths: Tensor | Sequence[int] | None = None,
         reset: Tensor | None = None,
         perturbation: Any = None,
-        carry_gain: Tensor | None = None,
+        carry_gain: Tensor | Sequence[Tensor] | None = None,
         return_states: bool = False,
         return_gates: bool = False,
     ) -> Any:
@@ -238,7 +238,7 @@ class Recurrent(nn.Module):
                 laid out like x, and nothing else: 0 cuts it, as at the border of a
                 truncation window; 1/π with probability π and 0 otherwise truncates at
                 random without bias (Tallec and Ollivier, arXiv 1705.08209). bool, or
-                the weights' dtype.
+                the weights' dtype; or one for each layer and direction.
             return_states: also return every state.
             return_gates: also return every gate; with layer norm, by the plain loop.
 
@@ -354,10 +354,8 @@ class Recurrent(nn.Module):
 
     def _pass(self, index: int, x: Tensor, state: Any, options: Options) -> Pass:
         """One layer in one direction."""
-        own = options._asdict()
+        own = options.of_layer(index)
         own["reverse"] = reverse = index % self.num_directions == 1
-        if options.perturbation is not None:
-            own["perturbation"] = options.perturbation[index]
         own["initial"] = None
         if options.reset is not None:
             own["initial"] = self._initial(index, x.size(1))

@@ -72,7 +72,7 @@ class _TorchLayer(Recurrent):
         lengths: Tensor | Sequence[int] | None = None,
         reset: Tensor | None = None,
         perturbation: Any = None,
-        carry_gain: Tensor | None = None,
+        carry_gain: Tensor | Sequence[Tensor] | None = None,
         return_states: bool = False,
         return_gates: bool = False,
     ) -> Any:

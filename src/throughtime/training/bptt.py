@@ -6,18 +6,35 @@
 the gradient flows back over the last ``tau`` steps, BPTT(h; h') of Williams and Peng,
 "An efficient gradient-based algorithm for on-line training of recurrent network
 trajectories", Neural Computation 2, 1990. The state itself is carried on, detached.
+
+Further methods, of the same shape, are in ``sliding`` and ``random_truncation``.
 """
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from throughtime.checks import positive_int
 from throughtime.errors import InvalidValue
 from throughtime.training.carried import detach_state
+
+Loss = Callable[..., Tensor]
+
+
+class Position(NamedTuple):
+    """Where a pass over all steps stands.
+
+    start: the next window runs on from this step.
+    counted: steps whose loss has counted.
+    epoch: passes before this one; what is drawn at random is drawn anew in each.
+    """
+
+    start: int = 0
+    counted: int = 0
+    epoch: int = 0
 
 
 class Window(NamedTuple):
@@ -33,23 +50,107 @@ class Window(NamedTuple):
     loss_start: int
     carry: int
 
+    def targets(self, targets: Tensor, mask: Tensor | None = None) -> int:
+        """Targets (T, B, ...) whose loss counts in this window."""
+        if mask is not None:
+            return int(mask[self.loss_start : self.stop].sum())
+        return (self.stop - self.loss_start) * targets.size(1)
+
+
+class Problem(NamedTuple):
+    """What is trained on what: the same for every window.
+
+    module: whose parameters learn.
+    run: ``outputs, state = run(inputs, state)``, time first: the module, or the
+        ``features`` of one whose loss reads those.
+    loss: ``loss(outputs, targets, mask=mask)``, one number.
+    inputs: all steps, (T, B, ...).
+    targets: all steps, (T, B, ...).
+    mask: True where a target counts, (T, B); None: everywhere.
+    reduction: ``mean`` or ``sum``: what the loss is over the targets that count.
+    """
+
+    module: nn.Module
+    run: Callable[..., tuple[Any, Any]]
+    loss: Loss
+    inputs: Tensor
+    targets: Tensor
+    mask: Tensor | None = None
+    reduction: str = "mean"
+
+
+class Method(Protocol):
+    """A way to train through time: which windows, and the gradient of each."""
+
+    def next_window(self, position: Position, steps: int) -> Window:
+        """The window that goes on from ``position``, in a pass over ``steps`` steps."""
+        ...
+
+    def backward(
+        self, problem: Problem, window: Window, state: Any, weight: float = 1.0
+    ) -> tuple[float, Any]:
+        """Add the gradient of ``weight`` times a window's loss to every ``.grad``.
+
+        Returns:
+            ``weight`` times the loss, and the detached state before ``window.carry``.
+        """
+        ...
+
+
+def windows(method: Method, steps: int, epoch: int = 0) -> Iterator[Window]:
+    """The windows of one pass; they count the loss of each step exactly once.
+
+    >>> [tuple(w) for w in windows(TruncatedBPTT(4, stride=2), 7)]
+    [(0, 4, 0, 2), (2, 6, 4, 4), (4, 7, 6, 7)]
+    """
+    position = Position(epoch=epoch)
+    while position.counted < steps:
+        window = method.next_window(position, steps)
+        yield window
+        position = Position(window.carry, window.stop, epoch)
+
+
+class _Plain:
+    """The gradient of a window by one backward pass over it."""
+
+    def backward(
+        self, problem: Problem, window: Window, state: Any, weight: float = 1.0
+    ) -> tuple[float, Any]:
+        """See ``Method.backward``."""
+        value, carried = window_loss(
+            problem.run,
+            problem.inputs,
+            problem.targets,
+            state,
+            window,
+            problem.loss,
+            problem.mask,
+        )
+        value = value * weight
+        value.backward()
+        return value.item(), carried
+
 
 @dataclass(frozen=True)
-class BPTT:
+class BPTT(_Plain):
     """Full backpropagation through time: one window over all steps.
 
-    >>> list(BPTT().windows(5))
+    >>> list(windows(BPTT(), 5))
     [Window(start=0, stop=5, loss_start=0, carry=5)]
     """
 
-    def windows(self, steps: int) -> Iterator[Window]:
+    def next_window(self, position: Position, steps: int) -> Window:
         """The one window of ``steps`` steps."""
-        yield Window(0, steps, 0, steps)
+        del position
+        return Window(0, steps, 0, steps)
 
 
 @dataclass(frozen=True)
-class TruncatedBPTT:
+class TruncatedBPTT(_Plain):
     """Every ``stride`` steps, backpropagation through the last ``tau`` steps.
+
+    The losses of one window reach back over different numbers of steps, 1 to ``tau``;
+    ``SlidingBPTT`` gives each the same.
 
     Args:
         tau: steps the gradient flows back, k2.
@@ -60,33 +161,38 @@ class TruncatedBPTT:
         InvalidType: no int.
         InvalidValue: not positive, or ``stride`` > ``tau``.
 
-    >>> [tuple(w) for w in TruncatedBPTT(4, stride=2).windows(7)]
-    [(0, 4, 0, 2), (2, 6, 4, 4), (4, 7, 6, 7)]
+    >>> [tuple(w) for w in windows(TruncatedBPTT(4), 7)]
+    [(0, 4, 0, 4), (4, 7, 4, 7)]
     """
 
     tau: int
     stride: int | None = None
 
     def __post_init__(self) -> None:
-        positive_int("tau", self.tau)
-        if self.stride is not None and positive_int("stride", self.stride) > self.tau:
-            raise InvalidValue(
-                f"stride must not exceed tau = {self.tau}, or some losses would reach "
-                f"no gradient, got {self.stride}; use a larger tau"
-            )
+        check_stride(self.tau, self.stride)
 
-    def windows(self, steps: int) -> Iterator[Window]:
-        """Windows that count the loss of each of ``steps`` steps exactly once."""
-        stride = self.stride or self.tau
-        start, counted = 0, 0
-        while counted < steps:
-            stop = min(start + self.tau, steps)
-            carry = stop if stop == steps else start + stride
-            yield Window(start, stop, counted, carry)
-            start, counted = carry, stop
+    def next_window(self, position: Position, steps: int) -> Window:
+        """``tau`` steps on from the position, as far as there are some."""
+        stop = min(position.start + self.tau, steps)
+        carry = position.start + (self.stride or self.tau)
+        return Window(
+            position.start, stop, position.counted, stop if stop == steps else carry
+        )
 
 
-Loss = Callable[..., Tensor]
+def check_stride(tau: Any, stride: Any) -> None:
+    """Raise unless ``tau`` and ``stride`` (or None) fit.
+
+    Raises:
+        InvalidType: no int.
+        InvalidValue: not positive, or ``stride`` > ``tau``.
+    """
+    positive_int("tau", tau)
+    if stride is not None and positive_int("stride", stride) > tau:
+        raise InvalidValue(
+            f"stride must not exceed tau = {tau}, or some losses would reach "
+            f"no gradient, got {stride}; use a larger tau"
+        )
 
 
 def window_loss(
@@ -119,7 +225,7 @@ def window_loss(
 
     >>> rnn, x = torch.nn.RNN(2, 3), torch.randn(8, 1, 2)
     >>> squares = lambda outputs, targets, mask: ((outputs - targets) ** 2).mean()
-    >>> window, *_ = TruncatedBPTT(4).windows(8)
+    >>> window, *_ = windows(TruncatedBPTT(4), 8)
     >>> loss, state = window_loss(rnn, x, torch.zeros(8, 1, 3), None, window, squares)
     >>> loss.requires_grad, state.requires_grad
     (True, False)

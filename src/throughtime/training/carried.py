@@ -4,7 +4,7 @@ It is the model's own business: None, a tensor, or tuples, lists and dicts of th
 as one ``(h, c)`` per layer.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -13,7 +13,7 @@ from torch import Tensor
 from throughtime.errors import InvalidType
 
 
-def map_state(function: Callable[[Tensor], Tensor], state: Any) -> Any:
+def map_state(function: Callable[[Tensor], Any], state: Any) -> Any:
     """The same structure with ``function`` of every tensor.
 
     Raises:
@@ -36,6 +36,25 @@ def map_state(function: Callable[[Tensor], Tensor], state: Any) -> Any:
         "the state a model returns should be None, a tensor, or tuples, lists and "
         f"dicts of tensors, got: {type(state).__name__}"
     )
+
+
+def zip_states(
+    function: Callable[[list[Tensor]], Tensor], states: Sequence[Any]
+) -> Any:
+    """One state like all of these, with ``function`` of their tensors at each place.
+
+    What is no tensor is that of the first.
+
+    >>> zip_states(torch.cat, [(torch.ones(1), None), (torch.zeros(1), None)])
+    (tensor([1., 0.]), None)
+    """
+    tensors: list[list[Tensor]] = []
+    for state in states:
+        found: list[Tensor] = []
+        map_state(found.append, state)
+        tensors.append(found)
+    places = iter(zip(*tensors, strict=True))
+    return map_state(lambda _: function(list(next(places))), states[0])
 
 
 def detach_state(state: Any) -> Any:

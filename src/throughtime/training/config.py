@@ -8,10 +8,14 @@ import torch
 
 from throughtime.checks import number, positive_int
 from throughtime.errors import InvalidType, InvalidValue, unknown_name
-from throughtime.training.bptt import BPTT, TruncatedBPTT
+from throughtime.training.adaptive import AdaptiveBPTT
+from throughtime.training.bptt import BPTT, Method, TruncatedBPTT
 from throughtime.training.optimizers import build_optimizer
+from throughtime.training.random_truncation import RandomTruncatedBPTT
 from throughtime.training.schedules import SCHEDULES
+from throughtime.training.sliding import SlidingBPTT
 
+TRUNCATIONS = ("full", "chunked", "sliding", "random", "adaptive")
 REDUCTIONS = ("mean", "sum")
 # The largest seed that torch takes.
 _LARGEST = 2**63 - 1
@@ -22,8 +26,16 @@ class TrainingConfig:
     """How to train.
 
     Attributes:
-        tau: steps the gradient flows back; None: all (full BPTT).
+        truncation: ``full``; ``chunked`` (``TruncatedBPTT``); ``sliding``
+            (``SlidingBPTT``), ``random`` (``RandomTruncatedBPTT``) or ``adaptive``
+            (``AdaptiveBPTT``).
+        tau: steps the gradient flows back, of ``random`` the mean number and of
+            ``adaptive`` the largest; None: all, as with ``full``.
         stride: steps between two backward passes, at most tau; None: tau.
+        probability: of ``random``, π of going on at each step, instead of tau.
+        lengths: of ``random``, the distribution: ``geometric`` or ``power``.
+        epsilon: of ``adaptive``, the share of the gradient that may be lost.
+        measure_every: of ``adaptive``, updates between two measurements.
         batch_size: parallel streams.
         epochs: passes over the data.
         max_norm: threshold of norm clipping; None: off.
@@ -51,8 +63,13 @@ class TrainingConfig:
         InvalidValue: an entry is out of range, or a name is unknown.
     """
 
+    truncation: str = "chunked"
     tau: int | None = 35
     stride: int | None = None
+    probability: float | None = None
+    lengths: str = "geometric"
+    epsilon: float = 0.05
+    measure_every: int = 200
     batch_size: int = 32
     epochs: int = 10
     max_norm: float | None = 1.0
@@ -80,6 +97,7 @@ class TrainingConfig:
             "accumulate",
             "checkpoint_every",
             "log_every",
+            "measure_every",
         ):
             positive_int(name, getattr(self, name))
         for name in ("tau", "stride", "early_stopping"):
@@ -95,12 +113,11 @@ class TrainingConfig:
         for name, known in (
             ("loss_reduction", REDUCTIONS),
             ("schedule", SCHEDULES),
+            ("truncation", TRUNCATIONS),
         ):
             if getattr(self, name) not in known:
                 raise unknown_name(name, getattr(self, name), known)
-        if self.tau is None and self.stride is not None:
-            raise InvalidValue("stride needs tau: full BPTT has one window only")
-        self.method()
+        self._check_truncation()
         # Raises here, not in the middle of a training, if the optimiser refuses.
         build_optimizer(
             self.optimizer,
@@ -109,9 +126,46 @@ class TrainingConfig:
             self.optimizer_options,
         )
 
-    def method(self) -> BPTT | TruncatedBPTT:
-        """The way the gradient flows back through time."""
-        return BPTT() if self.tau is None else TruncatedBPTT(self.tau, self.stride)
+    def _check_truncation(self) -> None:
+        kind = self.truncation
+        full = kind == "full" or (kind == "chunked" and self.tau is None)
+        if self.stride is not None and (full or kind in ("random", "adaptive")):
+            why = "full BPTT has one window only" if full else f"got {kind!r}"
+            raise InvalidValue(
+                f"stride needs tau, and truncation 'chunked' or 'sliding': {why}"
+            )
+        if self.probability is not None and kind != "random":
+            raise InvalidValue(
+                f"probability is an option of truncation='random', got {kind!r}"
+            )
+        if not full and self.tau is None and self.probability is None:
+            raise InvalidValue(f"truncation {kind!r} needs tau, got None")
+        self.method()
+        if kind == "adaptive":
+            self.adaptive()
+
+    def method(self, reach: int | None = None) -> Method:
+        """The way the gradient flows back through time.
+
+        Args:
+            reach: for ``adaptive``, the τ that was measured last; default: ``tau``.
+        """
+        if self.truncation == "full" or (self.tau is None and self.probability is None):
+            return BPTT()
+        if self.truncation == "random":
+            tau = self.tau if self.probability is None else None
+            return RandomTruncatedBPTT(tau, self.probability, self.lengths, self.seed)
+        assert self.tau is not None
+        if self.truncation == "sliding":
+            return SlidingBPTT(self.tau, self.stride)
+        if self.truncation == "adaptive":
+            return TruncatedBPTT(self.tau if reach is None else reach)
+        return TruncatedBPTT(self.tau, self.stride)
+
+    def adaptive(self) -> AdaptiveBPTT:
+        """How ``adaptive`` finds its τ."""
+        assert self.tau is not None
+        return AdaptiveBPTT(self.epsilon, self.tau, self.measure_every)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for config.json.

@@ -15,7 +15,8 @@ from torch import Tensor, nn
 
 from throughtime.errors import TrainingError
 from throughtime.losses import cross_entropy, own_loss
-from throughtime.training.bptt import Window, window_loss
+from throughtime.training.adaptive import Reach
+from throughtime.training.bptt import Problem
 from throughtime.training.carried import is_finite
 from throughtime.training.clipping import clip_norm, clip_value, global_norm
 from throughtime.training.config import TrainingConfig
@@ -36,6 +37,7 @@ from throughtime.training.training_state import (
     random_state,
     set_random_state,
 )
+from throughtime.training.update import backward
 
 # So many updates in a row without a finite loss and gradient, and training goes back.
 BAD_UPDATES = 5
@@ -88,9 +90,11 @@ def train(
     """
     inputs, targets, mask = check_data(data)
     check_needs(config, run, validate, resume)
-    windows = list(config.method().windows(len(inputs)))
     run_model, loss = _model_and_loss(model, loss)
     loss = partial(loss, reduction=config.loss_reduction)
+    problem = Problem(
+        model, run_model, loss, inputs, targets, mask, config.loss_reduction
+    )
     parameters = [p for p in model.parameters() if p.requires_grad]
     optimizer = build_optimizer(
         config.optimizer, parameters, config.learning_rate, config.optimizer_options
@@ -139,29 +143,26 @@ def train(
 
     while at.epoch < config.epochs and not at.stopped:
         model.train()
-        while at.window < len(windows) and at.seconds < budget:
+        while at.counted < len(inputs) and at.seconds < budget:
             began = time.perf_counter()
+            if config.truncation == "adaptive" and at.step % config.measure_every == 0:
+                reach = config.adaptive().measure(problem, at.step)
+                at.reach = reach.tau
+                yield report(_measured(at, reach))
             rate = config.learning_rate * at.scale
             for parameter_group in optimizer.param_groups:
                 parameter_group["lr"] = rate
             optimizer.zero_grad(set_to_none=True)
 
-            # Forward and backward through time, over one window or several in a row.
-            group = windows[at.window : at.window + config.accumulate]
-            counts = [_count(window, targets, mask) for window in group]
-            tokens = sum(counts)
-            value, carried = 0.0, at.carried
-            for window, count in zip(group, counts, strict=True):
-                part, carried = window_loss(
-                    run_model, inputs, targets, carried, window, loss, mask
-                )
-                # Means add up to the mean over all targets, sums just add up.
-                if config.loss_reduction == "mean":
-                    part = part * (count / max(tokens, 1))
-                part.backward()
-                value += part.item()
-            if config.loss_reduction == "sum":
-                value /= max(tokens, 1)
+            # Forward and backward through time.
+            gradient = backward(
+                problem,
+                config.method(at.reach),
+                at.position,
+                at.carried,
+                windows=config.accumulate,
+            )
+            value, tokens = gradient.loss, gradient.targets
 
             # Clip and step, unless there is nothing sensible to step along.
             norm = global_norm(p.grad for p in parameters if p.grad is not None)
@@ -174,7 +175,8 @@ def train(
                     clip_norm(parameters, config.max_norm, norm=known)
                 optimizer.step()
             at.step += 1
-            at.window += len(group)
+            at.start, at.counted, _ = gradient.position
+            carried = gradient.carried
             at.carried = carried if is_finite(carried) else at.carried
             at.bad_updates = 0 if good else at.bad_updates + 1
             at.skipped += not good
@@ -184,7 +186,7 @@ def train(
             info = StepInfo(
                 step=at.step,
                 epoch=at.epoch + 1,
-                fraction=(at.epoch + at.window / len(windows)) / config.epochs,
+                fraction=(at.epoch + at.counted / len(inputs)) / config.epochs,
                 loss=value,
                 grad_norm=norm,
                 clipped=good and config.max_norm is not None and norm > config.max_norm,
@@ -209,10 +211,10 @@ def train(
                 save()
 
         # The end of an epoch, or of the time within one.
-        whole = at.window == len(windows)
+        whole = at.counted == len(inputs)
         epoch = at.epoch + 1
         if whole:
-            at.epoch, at.window, at.carried = epoch, 0, None
+            at.epoch, at.start, at.counted, at.carried = epoch, 0, 0, None
         held_out = None if validate is None else validate(model)
         # Without validation the latest weights count as the best.
         improved = held_out is None or held_out < at.best
@@ -270,6 +272,11 @@ def _model_and_loss(
     return model, cross_entropy if loss is None else loss
 
 
+def _measured(at: TrainingState, reach: Reach) -> EventInfo:
+    message = f"the gradient reaches back {reach.tau} steps ({reach})"
+    return EventInfo(at.step, "reach", message)
+
+
 def _skipped(info: StepInfo) -> EventInfo:
     return EventInfo(
         info.step,
@@ -307,10 +314,3 @@ def _go_back(now: TrainingState, checkpoint: TrainingState) -> TrainingState:
         skipped=now.skipped,
         seconds=now.seconds,
     )
-
-
-def _count(window: Window, targets: Tensor, mask: Tensor | None) -> int:
-    """Targets whose loss counts in a window."""
-    if mask is not None:
-        return int(mask[window.loss_start : window.stop].sum())
-    return (window.stop - window.loss_start) * targets.size(1)

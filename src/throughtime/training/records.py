@@ -77,7 +77,8 @@ class EventInfo:
 
     Attributes:
         step: updates so far.
-        kind: ``skipped``, ``restored``, ``early_stopping`` or ``time_budget``.
+        kind: ``skipped``, ``restored``, ``reach``, ``early_stopping`` or
+            ``time_budget``.
         message: what happened and what was done.
     """
 

@@ -7,6 +7,7 @@ from typing import Any, Self
 
 import torch
 
+from throughtime.training.bptt import Position
 from throughtime.training.carried import map_state
 from throughtime.training.schedules import Scale
 
@@ -18,8 +19,10 @@ class TrainingState:
     Attributes:
         step: updates so far.
         epoch: epochs done.
-        window: first window that is not done in this epoch.
-        carried: the model's state before it.
+        start: the next window of this epoch runs on from this step.
+        counted: steps of this epoch whose loss has counted.
+        carried: the model's state before ``start``.
+        reach: steps the gradient was last measured to reach back; None: not measured.
         seconds: training time.
         best: lowest validation loss after an epoch.
         bad_epochs: epochs since then.
@@ -33,8 +36,10 @@ class TrainingState:
 
     step: int = 0
     epoch: int = 0
-    window: int = 0
+    start: int = 0
+    counted: int = 0
     carried: Any = None
+    reach: int | None = None
     seconds: float = 0.0
     best: float = math.inf
     bad_epochs: int = 0
@@ -44,6 +49,11 @@ class TrainingState:
     factor: float = 1.0
     schedule: Scale = Scale()
     stopped: str = ""
+
+    @property
+    def position(self) -> Position:
+        """Where in the epoch the next window starts."""
+        return Position(self.start, self.counted, self.epoch)
 
     @property
     def scale(self) -> float:
