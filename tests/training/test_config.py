@@ -8,7 +8,14 @@ import pytest
 import torch
 
 from throughtime.errors import InvalidType, InvalidValue
-from throughtime.training import BPTT, TrainingConfig, TruncatedBPTT
+from throughtime.training import (
+    BPTT,
+    AdaptiveBPTT,
+    RandomTruncatedBPTT,
+    SlidingBPTT,
+    TrainingConfig,
+    TruncatedBPTT,
+)
 
 
 def test_survives_json():
@@ -42,6 +49,7 @@ def test_unknown_entry_lists_the_known_ones():
 WRONG_TYPE = {
     "tau": ["35", 3.5, True, [1]],
     "stride": ["35", 3.5, True],
+    "measure_every": [1.5, "200", None],
     "batch_size": ["32", 1.0, None, True],
     "epochs": ["many", 2.5, None],
     "max_norm": ["1", True, [1.0]],
@@ -59,6 +67,11 @@ WRONG_TYPE = {
     "seed": [1.5, "0", None, True],
 }
 WRONG_VALUE = {
+    "truncation": ["windowed", "Full", None, 1],
+    "probability": [0.5],  # of random only; see below
+    "lengths": ["powr", None, 3],
+    "epsilon": [0, 1.5, math.nan],
+    "measure_every": [0],
     "tau": [0, -1],
     "stride": [0, 99],
     "batch_size": [0],
@@ -99,6 +112,53 @@ def test_every_option_is_among_the_cases():
         *WRONG_TYPE,
         *WRONG_VALUE,
     }
+
+
+METHODS = [
+    ({"truncation": "full"}, BPTT()),
+    ({"truncation": "full", "tau": None}, BPTT()),
+    ({"truncation": "chunked", "tau": 9}, TruncatedBPTT(9)),
+    ({"truncation": "sliding", "tau": 9, "stride": 4}, SlidingBPTT(9, 4)),
+    (
+        {"truncation": "random", "tau": 9, "seed": 5, "lengths": "power"},
+        RandomTruncatedBPTT(9, lengths="power", seed=5),
+    ),
+    (
+        {"truncation": "random", "probability": 0.9},
+        RandomTruncatedBPTT(probability=0.9),
+    ),
+    ({"truncation": "adaptive", "tau": 9}, TruncatedBPTT(9)),
+]
+
+
+@pytest.mark.parametrize(("options", "method"), METHODS)
+def test_every_truncation_has_its_method(options, method):
+    assert TrainingConfig(**options).method() == method
+
+
+def test_adaptive_takes_what_was_measured():
+    config = TrainingConfig(truncation="adaptive", tau=90, epsilon=0.1, measure_every=7)
+    assert config.method(12) == TruncatedBPTT(12)
+    assert config.adaptive() == AdaptiveBPTT(0.1, 90, 7)
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"truncation": "random", "stride": 2}, "stride needs tau, and truncation"),
+        ({"truncation": "full", "stride": 2}, "full BPTT has one window only"),
+        ({"truncation": "random", "probability": 0.0}, r"in \(0, 1\], got 0"),
+        ({"truncation": "random", "probability": 2}, "probability should be a number"),
+        ({"probability": 0.5}, "is an option of truncation='random', got 'chunked'"),
+        ({"truncation": "sliding", "tau": None}, "truncation 'sliding' needs tau"),
+        ({"truncation": "adaptive", "tau": None}, "truncation 'adaptive' needs tau"),
+        ({"truncation": "random", "tau": 1}, "must be above 1, got 1"),
+        ({"truncation": "windows"}, "known are full, chunked, sliding, random, adapt"),
+    ],
+)
+def test_truncations_that_do_not_fit(options, says):
+    with pytest.raises(InvalidValue, match=says):
+        TrainingConfig(**options)
 
 
 def test_stride_without_tau():

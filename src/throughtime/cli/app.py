@@ -107,10 +107,19 @@ def train_lm(
     num_layers: Annotated[
         int | None, typer.Option(help=_usual("Layers.", "num_layers"))
     ] = None,
+    truncation: Annotated[
+        str | None,
+        typer.Option(
+            help="full, chunked, sliding, random or adaptive; see --tau.  "
+            "\\[default: chunked]",
+            metavar="METHOD",
+        ),
+    ] = None,
     tau: Annotated[
         str | None,
         typer.Option(
-            help=_usual("Steps the gradient flows back, or 'full'.", "tau"),
+            help=_usual("Steps the gradient flows back, or 'full'.", "tau")
+            + "  Of random the mean, of adaptive the largest number.",
             metavar="INT",
         ),
     ] = None,
@@ -167,6 +176,7 @@ def train_lm(
     given = {
         "hidden_size": hidden_size,
         "num_layers": num_layers,
+        "truncation": truncation,
         "tau": tau,
         "stride": stride,
         "batch_size": batch_size,

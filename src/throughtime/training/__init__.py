@@ -16,6 +16,8 @@ from throughtime.training.clipping import clip_norm as clip_norm
 from throughtime.training.clipping import clip_value as clip_value
 from throughtime.training.clipping import global_norm as global_norm
 from throughtime.training.config import TrainingConfig as TrainingConfig
+from throughtime.training.estimators import Estimate as Estimate
+from throughtime.training.estimators import compare_truncations as compare_truncations
 from throughtime.training.loop import train as train
 from throughtime.training.optimizers import build_optimizer as build_optimizer
 from throughtime.training.random_truncation import (

@@ -193,7 +193,7 @@ def measure_reach(
     ((0.0, 0.0, 0.0), 1)
     """
     steps = len(inputs)
-    weights = _recurrent_parameters(module)
+    weights = recurrent_parameters(module)
     # Segments from the first step to the last; the lags are their distances from T.
     borders = [steps - lag for lag in reversed(lags)] + [steps]
     entered, left, outputs = [], [], inputs
@@ -233,7 +233,8 @@ def measure_reach(
     return Reach(tuple(lags), shares, epsilon)
 
 
-def _recurrent_parameters(module: nn.Module) -> list[nn.Parameter]:
+def recurrent_parameters(module: nn.Module) -> list[nn.Parameter]:
+    """The trained parameters of recurrent layers, or all where there are none."""
     layers = (Recurrent, nn.RNNBase, nn.RNNCellBase)
     inside = [m for m in module.modules() if isinstance(m, layers)]
     owners = inside or [module]

@@ -11,7 +11,7 @@ from throughtime.errors import InvalidType, InvalidValue, unknown_name
 from throughtime.training.adaptive import AdaptiveBPTT
 from throughtime.training.bptt import BPTT, Method, TruncatedBPTT
 from throughtime.training.optimizers import build_optimizer
-from throughtime.training.random_truncation import RandomTruncatedBPTT
+from throughtime.training.random_truncation import LENGTHS, RandomTruncatedBPTT
 from throughtime.training.schedules import SCHEDULES
 from throughtime.training.sliding import SlidingBPTT
 
@@ -114,9 +114,11 @@ class TrainingConfig:
             ("loss_reduction", REDUCTIONS),
             ("schedule", SCHEDULES),
             ("truncation", TRUNCATIONS),
+            ("lengths", LENGTHS),
         ):
             if getattr(self, name) not in known:
                 raise unknown_name(name, getattr(self, name), known)
+        number("epsilon", self.epsilon, minimum=0, maximum=1, exclude_minimum=True)
         self._check_truncation()
         # Raises here, not in the middle of a training, if the optimiser refuses.
         build_optimizer(
@@ -141,8 +143,6 @@ class TrainingConfig:
         if not full and self.tau is None and self.probability is None:
             raise InvalidValue(f"truncation {kind!r} needs tau, got None")
         self.method()
-        if kind == "adaptive":
-            self.adaptive()
 
     def method(self, reach: int | None = None) -> Method:
         """The way the gradient flows back through time.

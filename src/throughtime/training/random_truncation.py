@@ -50,7 +50,7 @@ class RandomTruncatedBPTT:
 
     >>> from throughtime.training.bptt import windows
     >>> [w.stop - w.start for w in windows(RandomTruncatedBPTT(4, seed=1), 20)]
-    [4, 1, 2, 5, 3, 2, 3]
+    [1, 1, 1, 3, 1, 5, 3, 1, 1, 3]
     """
 
     tau: float | None = None
