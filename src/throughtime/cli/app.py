@@ -1,8 +1,7 @@
 """The commands and their options; the work is done in the modules named like them."""
 
-import json
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -10,8 +9,17 @@ from throughtime.cli.defaults import (
     COMPARED,
     COMPARED_EPOCHS,
     COMPARED_PARAMETERS,
-    DEFAULTS,
 )
+from throughtime.cli.options import (
+    Json,
+    RunPath,
+    Settings,
+    TextFiles,
+    Valid,
+    finish,
+    usual,
+)
+from throughtime.cli.train_app import train_app
 
 app = typer.Typer(
     help="Build, train, run and explain recurrent networks.",
@@ -21,45 +29,7 @@ app = typer.Typer(
     rich_markup_mode="rich",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-train_app = typer.Typer(
-    help="Train a model of one task.",
-    no_args_is_help=True,
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
 app.add_typer(train_app, name="train")
-
-Json = Annotated[
-    bool, typer.Option("--json", help="Make the last line of output one JSON object.")
-]
-RunPath = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.")]
-
-TextFiles = Annotated[
-    list[Path] | None,
-    typer.Argument(
-        metavar="[FILE]...",
-        help="Text files, UTF-8, also .gz; none: the language reference that comes "
-        "with Python.",
-    ),
-]
-Valid = Annotated[
-    str | None,
-    typer.Option(
-        help="Held-out text: a file, or the share at the end.  \\[default: 0.1]",
-        metavar="FILE|SHARE",
-    ),
-]
-Settings = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--set",
-        metavar="KEY=VALUE",
-        help="Any other option of model, cell and training, as in tied=true.",
-    ),
-]
-
-
-def _usual(text: str, key: str) -> str:
-    return f"{text}  \\[default: {DEFAULTS[key]}]"
 
 
 def _version(show: bool) -> None:
@@ -82,138 +52,6 @@ def root(
     """Build, train, run and explain recurrent networks."""
 
 
-def _finish(result: dict[str, Any] | list[dict[str, Any]], as_json: bool) -> None:
-    if as_json:
-        typer.echo(json.dumps(result, default=str))
-
-
-@train_app.command("lm")
-def train_lm(
-    files: TextFiles = None,
-    unit: Annotated[
-        str | None, typer.Option(help="char, word or bpe.  \\[default: char]")
-    ] = None,
-    cell: Annotated[
-        str | None,
-        typer.Option(
-            help="See 'throughtime cells'; or one of your own, as file.py:MyCell.  "
-            "\\[default: lstm]",
-            metavar="NAME",
-        ),
-    ] = None,
-    hidden_size: Annotated[
-        int | None, typer.Option(help=_usual("Units per layer.", "hidden_size"))
-    ] = None,
-    num_layers: Annotated[
-        int | None, typer.Option(help=_usual("Layers.", "num_layers"))
-    ] = None,
-    truncation: Annotated[
-        str | None,
-        typer.Option(
-            help="full, chunked, sliding, random or adaptive; see --tau.  "
-            "\\[default: chunked]",
-            metavar="METHOD",
-        ),
-    ] = None,
-    tau: Annotated[
-        str | None,
-        typer.Option(
-            help=_usual("Steps the gradient flows back, or 'full'.", "tau")
-            + "  Of random the mean, of adaptive the largest number.",
-            metavar="INT",
-        ),
-    ] = None,
-    stride: Annotated[
-        int | None,
-        typer.Option(help="Steps between two updates, at most tau.  \\[default: tau]"),
-    ] = None,
-    batch_size: Annotated[
-        int | None, typer.Option(help=_usual("Parallel streams.", "batch_size"))
-    ] = None,
-    max_norm: Annotated[
-        float | None,
-        typer.Option(help=_usual("Clip the gradient norm here.", "max_norm")),
-    ] = None,
-    optimizer: Annotated[
-        str | None,
-        typer.Option(help=_usual("Any of torch.optim by name.", "optimizer")),
-    ] = None,
-    learning_rate: Annotated[
-        float | None, typer.Option(help=_usual("Step size.", "learning_rate"))
-    ] = None,
-    epochs: Annotated[
-        int | None, typer.Option(help=_usual("Passes over the text.", "epochs"))
-    ] = None,
-    time_budget: Annotated[
-        float | None, typer.Option(help="Stop training after so many seconds.")
-    ] = None,
-    valid: Valid = None,
-    out: Annotated[
-        Path | None,
-        typer.Option(help="Run folder to make.  \\[default: runs/lm-DATE-TIME]"),
-    ] = None,
-    resume: Annotated[
-        Path | None, typer.Option(help="Continue this run.", metavar="RUN")
-    ] = None,
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace an existing --out folder.")
-    ] = False,
-    seed: Annotated[
-        int | None, typer.Option(help=_usual("Seed of everything random.", "seed"))
-    ] = None,
-    set_: Settings = None,
-    tensorboard: Annotated[
-        bool, typer.Option("--tensorboard", help="Also write TensorBoard events.")
-    ] = False,
-    as_json: Json = False,
-) -> None:
-    """Train a recurrent language model on a text.
-
-    Example: throughtime train lm book.txt --cell gru --hidden-size 256 --epochs 10
-    """
-    from throughtime.cli.train_lm import resume_run, run_training, start_run
-
-    given = {
-        "hidden_size": hidden_size,
-        "num_layers": num_layers,
-        "truncation": truncation,
-        "tau": tau,
-        "stride": stride,
-        "batch_size": batch_size,
-        "max_norm": max_norm,
-        "optimizer": optimizer,
-        "learning_rate": learning_rate,
-        "epochs": epochs,
-        "time_budget": time_budget,
-        "seed": seed,
-    }
-    pairs = [f"{key}={value}" for key, value in given.items() if value is not None]
-    if resume is not None:
-        task = resume_run(
-            resume,
-            files=files or [],
-            changed=[*pairs, *(set_ or [])],
-            others={
-                "--unit": unit,
-                "--cell": cell,
-                "--valid": valid,
-                "--out": out,
-                "--overwrite": overwrite or None,
-            },
-        )
-    else:
-        task = start_run(
-            files or [],
-            unit=unit or "char",
-            cell=cell or "lstm",
-            valid=valid or "0.1",
-            settings=[*pairs, *(set_ or [])],
-            out=out,
-            overwrite=overwrite,
-        )
-    _finish(run_training(task, tensorboard=tensorboard), as_json)
-
-
 @app.command()
 def evaluate(
     run: RunPath,
@@ -229,7 +67,7 @@ def evaluate(
     """
     from throughtime.cli.evaluate import run_evaluation
 
-    _finish(run_evaluation(run, file), as_json)
+    finish(run_evaluation(run, file), as_json)
 
 
 @app.command()
@@ -263,7 +101,7 @@ def generate(
     )
     text = generate_from_run(open_run(run), prompt, options)
     typer.echo(prompt.lstrip("\n") + text)
-    _finish({"prompt": prompt, "text": text}, as_json)
+    finish({"prompt": prompt, "text": text}, as_json)
 
 
 @app.command()
@@ -283,7 +121,7 @@ def cells(
     """
     from throughtime.cli.cells import print_cell, print_cells
 
-    _finish(print_cells() if name is None else print_cell(name), as_json)
+    finish(print_cells() if name is None else print_cell(name), as_json)
 
 
 @app.command("compare-cells")
@@ -314,7 +152,7 @@ def compare_cells(
     unit: Annotated[str, typer.Option(help="char, word or bpe.")] = "char",
     valid: Valid = None,
     seed: Annotated[
-        int | None, typer.Option(help=_usual("Seed of everything random.", "seed"))
+        int | None, typer.Option(help=usual("Seed of everything random.", "seed"))
     ] = None,
     set_: Settings = None,
     out: Annotated[
@@ -347,7 +185,7 @@ def compare_cells(
         overwrite=overwrite,
     )
     result = run_comparison(plan)
-    _finish(result, as_json)
+    finish(result, as_json)
     if result["interrupted"]:
         raise typer.Exit(130)
     if not any(row["status"] == "done" for row in result["cells"]):
@@ -362,4 +200,4 @@ def doctor(as_json: Json = False) -> None:
     """
     from throughtime.cli.doctor import print_findings
 
-    _finish(print_findings(), as_json)
+    finish(print_findings(), as_json)

@@ -1,0 +1,49 @@
+"""Options that several commands share, and how a command ends."""
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from throughtime.cli.defaults import DEFAULTS
+
+Json = Annotated[
+    bool, typer.Option("--json", help="Make the last line of output one JSON object.")
+]
+RunPath = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.")]
+
+TextFiles = Annotated[
+    list[Path] | None,
+    typer.Argument(
+        metavar="[FILE]...",
+        help="Text files, UTF-8, also .gz; none: the language reference that comes "
+        "with Python.",
+    ),
+]
+Valid = Annotated[
+    str | None,
+    typer.Option(
+        help="Held-out text: a file, or the share at the end.  \\[default: 0.1]",
+        metavar="FILE|SHARE",
+    ),
+]
+Settings = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="KEY=VALUE",
+        help="Any other option of model, cell and training, as in tied=true.",
+    ),
+]
+
+
+def usual(text: str, key: str) -> str:
+    """The help of an option whose default is in ``DEFAULTS``."""
+    return f"{text}  \\[default: {DEFAULTS[key]}]"
+
+
+def finish(result: dict[str, Any] | list[dict[str, Any]], as_json: bool) -> None:
+    """Print the result as one JSON object in the last line, if asked to."""
+    if as_json:
+        typer.echo(json.dumps(result, default=str))

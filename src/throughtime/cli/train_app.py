@@ -1,0 +1,148 @@
+"""The ``train`` commands and their options."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from throughtime.cli.options import (
+    Json,
+    Settings,
+    TextFiles,
+    Valid,
+    finish,
+    usual,
+)
+
+train_app = typer.Typer(
+    help="Train a model of one task.",
+    no_args_is_help=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+@train_app.command("lm")
+def train_lm(
+    files: TextFiles = None,
+    unit: Annotated[
+        str | None, typer.Option(help="char, word or bpe.  \\[default: char]")
+    ] = None,
+    cell: Annotated[
+        str | None,
+        typer.Option(
+            help="See 'throughtime cells'; or one of your own, as file.py:MyCell.  "
+            "\\[default: lstm]",
+            metavar="NAME",
+        ),
+    ] = None,
+    hidden_size: Annotated[
+        int | None, typer.Option(help=usual("Units per layer.", "hidden_size"))
+    ] = None,
+    num_layers: Annotated[
+        int | None, typer.Option(help=usual("Layers.", "num_layers"))
+    ] = None,
+    truncation: Annotated[
+        str | None,
+        typer.Option(
+            help="full, chunked, sliding, random or adaptive; see --tau.  "
+            "\\[default: chunked]",
+            metavar="METHOD",
+        ),
+    ] = None,
+    tau: Annotated[
+        str | None,
+        typer.Option(
+            help=usual("Steps the gradient flows back, or 'full'.", "tau")
+            + "  Of random the mean, of adaptive the largest number.",
+            metavar="INT",
+        ),
+    ] = None,
+    stride: Annotated[
+        int | None,
+        typer.Option(help="Steps between two updates, at most tau.  \\[default: tau]"),
+    ] = None,
+    batch_size: Annotated[
+        int | None, typer.Option(help=usual("Parallel streams.", "batch_size"))
+    ] = None,
+    max_norm: Annotated[
+        float | None,
+        typer.Option(help=usual("Clip the gradient norm here.", "max_norm")),
+    ] = None,
+    optimizer: Annotated[
+        str | None,
+        typer.Option(help=usual("Any of torch.optim by name.", "optimizer")),
+    ] = None,
+    learning_rate: Annotated[
+        float | None, typer.Option(help=usual("Step size.", "learning_rate"))
+    ] = None,
+    epochs: Annotated[
+        int | None, typer.Option(help=usual("Passes over the text.", "epochs"))
+    ] = None,
+    time_budget: Annotated[
+        float | None, typer.Option(help="Stop training after so many seconds.")
+    ] = None,
+    valid: Valid = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Run folder to make.  \\[default: runs/lm-DATE-TIME]"),
+    ] = None,
+    resume: Annotated[
+        Path | None, typer.Option(help="Continue this run.", metavar="RUN")
+    ] = None,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace an existing --out folder.")
+    ] = False,
+    seed: Annotated[
+        int | None, typer.Option(help=usual("Seed of everything random.", "seed"))
+    ] = None,
+    set_: Settings = None,
+    tensorboard: Annotated[
+        bool, typer.Option("--tensorboard", help="Also write TensorBoard events.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Train a recurrent language model on a text.
+
+    Example: throughtime train lm book.txt --cell gru --hidden-size 256 --epochs 10
+    """
+    from throughtime.cli.train_lm import resume_run, run_training, start_run
+
+    given = {
+        "hidden_size": hidden_size,
+        "num_layers": num_layers,
+        "truncation": truncation,
+        "tau": tau,
+        "stride": stride,
+        "batch_size": batch_size,
+        "max_norm": max_norm,
+        "optimizer": optimizer,
+        "learning_rate": learning_rate,
+        "epochs": epochs,
+        "time_budget": time_budget,
+        "seed": seed,
+    }
+    pairs = [f"{key}={value}" for key, value in given.items() if value is not None]
+    if resume is not None:
+        task = resume_run(
+            resume,
+            files=files or [],
+            changed=[*pairs, *(set_ or [])],
+            others={
+                "--unit": unit,
+                "--cell": cell,
+                "--valid": valid,
+                "--out": out,
+                "--overwrite": overwrite or None,
+            },
+        )
+    else:
+        task = start_run(
+            files or [],
+            unit=unit or "char",
+            cell=cell or "lstm",
+            valid=valid or "0.1",
+            settings=[*pairs, *(set_ or [])],
+            out=out,
+            overwrite=overwrite,
+        )
+    finish(run_training(task, tensorboard=tensorboard), as_json)
