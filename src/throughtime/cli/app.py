@@ -193,6 +193,27 @@ def compare_cells(
 
 
 @app.command()
+def truncations(
+    run: RunPath,
+    tau: Annotated[int, typer.Option(help="Steps the gradient flows back.")] = 16,
+    steps: Annotated[int, typer.Option(help="Steps of text to measure on.")] = 128,
+    batch_size: Annotated[int, typer.Option(help="Parallel streams of it.")] = 16,
+    draws: Annotated[int, typer.Option(help="Estimates of a random method.")] = 100,
+    as_json: Json = False,
+) -> None:
+    """Measure bias and variance of truncated gradients of a trained model.
+
+    Example: throughtime truncations runs/book --tau 32
+    """
+    from throughtime.cli.truncations import run_truncations
+
+    result = run_truncations(
+        run, tau=tau, steps=steps, batch_size=batch_size, draws=draws
+    )
+    finish(result, as_json)
+
+
+@app.command()
 def doctor(as_json: Json = False) -> None:
     """Say what recurrent layers run with here (compiled core or loop), and why.
 
