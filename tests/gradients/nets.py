@@ -34,7 +34,7 @@ def central_differences(value: Callable[[Tensor], Tensor], at: Tensor) -> Tensor
         shift = shift.view_as(at)
         columns.append((value(at + shift) - value(at - shift)) / (2 * step))
     found = torch.stack(columns, -1)
-    return found.view(*found.shape[:-1], *at.shape)
+    return found.view((*found.shape[:-1], *at.shape))
 
 
 @dataclass
@@ -107,6 +107,8 @@ def small_net(activation: str, inputs: int = 2) -> Net:
     def draw(*shape: int, scale: float = 1.0) -> Tensor:
         return scale * torch.randn(*shape, generator=generator, dtype=torch.float64)
 
-    weights = {"hx": draw(SIZE, inputs), "hh": draw(SIZE, SIZE, scale=0.7)}
+    # Such that neither the state saturates nor the gradient of the first step is lost.
+    hx, hh = {"tanh": (0.4, 1.1), "sigmoid": (0.7, 4.0)}.get(activation, (1.0, 0.7))
+    weights = {"hx": draw(SIZE, inputs, scale=hx), "hh": draw(SIZE, SIZE, scale=hh)}
     weights["qh"] = draw(2, SIZE)
     return Net(Activation(activation), weights, draw(T, inputs), draw(T, 2), draw(SIZE))
