@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from throughtime.cells import Activation
+from throughtime.gradients import ScalarNetwork, scalar_network
 
 T, SIZE = 6, 3
 ACTIVATIONS = ("identity", "tanh", "sigmoid")
@@ -112,3 +113,16 @@ def small_net(activation: str, inputs: int = 2) -> Net:
     weights = {"hx": draw(SIZE, inputs, scale=hx), "hh": draw(SIZE, SIZE, scale=hh)}
     weights["qh"] = draw(2, SIZE)
     return Net(Activation(activation), weights, draw(T, inputs), draw(T, 2), draw(SIZE))
+
+
+# ---- the scalar network, T = 7
+
+SEVEN = 7
+X = [0.9, -0.4, 0.3, 1.1, -0.8, 0.5, 0.2]
+V = [0.1, 0.4, -0.3, 0.8, 0.2, -0.6, 0.5]
+NUMBERS = {"input_weight": 0.7, "recurrent_weight": 0.8, "output_weight": -0.9}
+
+
+def scalar(activation: str, **options) -> ScalarNetwork:
+    options = {"initial": 0.6, "targets": V} | options
+    return scalar_network(X, **NUMBERS, activation=activation, **options)

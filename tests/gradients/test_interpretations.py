@@ -6,14 +6,16 @@ import torch
 import throughtime as tt
 from tests.gradients.nets import (
     ACTIVATIONS,
+    NUMBERS,
     SIZE,
     TOLERANCE,
     VISIBLE,
     T,
+    X,
     error,
+    scalar,
     small_net,
 )
-from tests.gradients.test_exactness import NUMBERS, X, scalar
 from throughtime import gradients
 
 STEPS = range(1, T + 1)

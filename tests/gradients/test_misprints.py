@@ -9,14 +9,16 @@ import torch
 
 import throughtime as tt
 from tests.gradients.nets import (
+    NUMBERS,
+    SEVEN,
     SIZE,
     TOLERANCE,
     VISIBLE,
     T,
     error,
+    scalar,
     small_net,
 )
-from tests.gradients.test_exactness import NUMBERS, SEVEN, scalar
 from throughtime import gradients
 
 STEPS = range(1, T + 1)

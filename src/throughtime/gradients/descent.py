@@ -9,6 +9,7 @@ change is at most Λ η θ. Where gradients explode, Λ is the catch: a step fro
 place lands far away, and is measured by the steepest place on its way.
 """
 
+import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
@@ -52,7 +53,9 @@ class LossChange:
 
     @property
     def holds(self) -> bool:
-        """Whether |L(x) - L(x - ηg)| <= Λ η ‖g‖, up to rounding."""
+        """Whether |L(x) - L(x - ηg)| is finite and <= Λ η ‖g‖, up to rounding."""
+        if not math.isfinite(self.change):
+            return False
         rounding = 1e-6 * (abs(self.before) + abs(self.after))
         return abs(self.change) <= self.bound + rounding
 
