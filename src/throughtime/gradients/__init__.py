@@ -1,4 +1,4 @@
-"""Training through time, term by term: what a gradient is made of."""
+"""Gradients through time, term by term."""
 
 from throughtime.gradients.depth import Depth as Depth
 from throughtime.gradients.depth import depth as depth
