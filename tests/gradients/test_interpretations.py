@@ -30,11 +30,10 @@ def test_truncated_per_loss_step_or_in_chunks(activation):
     assert set(chunks) < set(sliding)
     # Truth of the chunks: autograd with the state detached between windows.
     w, state, total = net.weights["hh"].clone().requires_grad_(), net.start, 0.0
-    for window in tt.training.TruncatedBPTT(tau).windows(T):
-        state = state.detach()
-        for t in range(window.start, window.stop):
-            state = net.phi(net.weights["hx"] @ net.x[t] + w @ state)
-            total = total + ((net.weights["qh"] @ state - net.y[t]) ** 2).sum() / T
+    for t in range(T):
+        state = state.detach() if t % tau == 0 else state
+        state = net.phi(net.weights["hx"] @ net.x[t] + w @ state)
+        total = total + ((net.weights["qh"] @ state - net.y[t]) ** 2).sum() / T
     (truth,) = torch.autograd.grad(total, w)
     found = {
         name: sum(net.term(j, k) for j, k in kept)
