@@ -18,6 +18,7 @@ FLOORS = (
     ({"errors", "checks", "shapes", "vector_math", "init", "spectrum"},),
     ({"cells"}, {"data"}, {"losses"}, {"metrics"}, {"kernels"}),
     ({"layers"},),
+    ({"gradients"},),
     ({"models"}, {"training"}, {"diagnostics"}),
     ({"plots", "report"},),
     ({"cli"},),

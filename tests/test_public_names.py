@@ -52,7 +52,7 @@ def test_public_name_resolves(name: str) -> None:
 
 def test_the_list_of_names() -> None:
     """The names promised by docs/architecture.md."""
-    rooms = "cells data diagnostics init losses metrics models training"
+    rooms = "cells data diagnostics gradients init losses metrics models training"
     layers = "cell GRU GRUCell LSTM LSTMCell RNN RNNCell Recurrent linear_cross_entropy"
     assert set(dir(throughtime)) == {"__version__", *rooms.split(), *layers.split()}
 

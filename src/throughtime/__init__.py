@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from throughtime import cells as cells
     from throughtime import data as data
     from throughtime import diagnostics as diagnostics
+    from throughtime import gradients as gradients
     from throughtime import init as init
     from throughtime import losses as losses
     from throughtime import metrics as metrics
@@ -38,6 +39,7 @@ _ROOMS = (
     "cells",
     "data",
     "diagnostics",
+    "gradients",
     "init",
     "losses",
     "metrics",
