@@ -8,6 +8,8 @@ from throughtime.data.streams import shift_pairs as shift_pairs
 from throughtime.data.streams import split as split
 from throughtime.data.streams import streams as streams
 from throughtime.data.synthetic import adding as adding
+from throughtime.data.synthetic import copy_memory as copy_memory
+from throughtime.data.synthetic import temporal_order as temporal_order
 from throughtime.data.vocabulary import Vocabulary as Vocabulary
 from throughtime.data.vocabulary import build_vocabulary as build_vocabulary
 from throughtime.data.vocabulary import load_vocabulary as load_vocabulary
