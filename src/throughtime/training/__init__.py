@@ -3,6 +3,7 @@
 from throughtime.training.adaptive import AdaptiveBPTT as AdaptiveBPTT
 from throughtime.training.adaptive import Reach as Reach
 from throughtime.training.adaptive import measure_reach as measure_reach
+from throughtime.training.adaptive_clipping import AdaptiveClip as AdaptiveClip
 from throughtime.training.bptt import BPTT as BPTT
 from throughtime.training.bptt import Method as Method
 from throughtime.training.bptt import Position as Position
@@ -19,6 +20,9 @@ from throughtime.training.config import TrainingConfig as TrainingConfig
 from throughtime.training.estimators import Estimate as Estimate
 from throughtime.training.estimators import compare_truncations as compare_truncations
 from throughtime.training.loop import train as train
+from throughtime.training.nt_asgd import NTASGD as NTASGD
+from throughtime.training.omega import OmegaProbes as OmegaProbes
+from throughtime.training.omega import omega_probes as omega_probes
 from throughtime.training.optimizers import build_optimizer as build_optimizer
 from throughtime.training.random_truncation import (
     RandomTruncatedBPTT as RandomTruncatedBPTT,

@@ -58,12 +58,21 @@ class AdaptiveClip:
         """
         if not isinstance(norm, float):
             norm = number("norm", norm)
-        if math.isfinite(norm) and norm > 0:
-            insort(self.history, norm)
-        if not self.history:
-            return math.inf
-        # Linear between the two norms around the place, as in numpy.percentile.
-        place = self.percentile / 100 * (len(self.history) - 1)
-        below = math.floor(place)
-        low, high = self.history[below], self.history[math.ceil(place)]
-        return low + (place - below) * (high - low)
+        return threshold(norm, self.history, self.percentile)
+
+
+def threshold(norm: float, history: list[float], percentile: float) -> float:
+    """See ``AdaptiveClip.threshold``; the norm enters ``history``, in its place.
+
+    >>> threshold(2.0, [1.0, 3.0], 50)
+    2.0
+    """
+    if math.isfinite(norm) and norm > 0:
+        insort(history, norm)
+    if not history:
+        return math.inf
+    # Linear between the two norms around the place, as in numpy.percentile.
+    place = percentile / 100 * (len(history) - 1)
+    below = math.floor(place)
+    low, high = history[below], history[math.ceil(place)]
+    return low + (place - below) * (high - low)

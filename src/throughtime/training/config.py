@@ -6,9 +6,10 @@ from typing import Any, Self
 
 import torch
 
-from throughtime.checks import number, positive_int
+from throughtime.checks import boolean, number, positive_int
 from throughtime.errors import InvalidType, InvalidValue, unknown_name
 from throughtime.training.adaptive import AdaptiveBPTT
+from throughtime.training.adaptive_clipping import AdaptiveClip
 from throughtime.training.bptt import BPTT, Method, TruncatedBPTT
 from throughtime.training.optimizers import build_optimizer
 from throughtime.training.random_truncation import LENGTHS, RandomTruncatedBPTT
@@ -39,7 +40,11 @@ class TrainingConfig:
         batch_size: parallel streams.
         epochs: passes over the data.
         max_norm: threshold of norm clipping; None: off.
+        per_tensor: each gradient clipped by its own norm, not all by the joint one.
+        clip_percentile: norm clipping at this percentile of all norms so far, where it
+            is below ``max_norm`` (``AdaptiveClip``); None: off.
         max_value: threshold of element-wise clipping, applied first; None: off.
+        omega: weight α of the regulariser Ω, see ``omega``; 0: off.
         loss_reduction: ``mean`` over the window's tokens or ``sum``.
         optimizer: name in ``torch.optim``.
         learning_rate: step size at the start.
@@ -73,7 +78,10 @@ class TrainingConfig:
     batch_size: int = 32
     epochs: int = 10
     max_norm: float | None = 1.0
+    per_tensor: bool = False
+    clip_percentile: float | None = None
     max_value: float | None = None
+    omega: float = 0.0
     loss_reduction: str = "mean"
     optimizer: str = "adam"
     learning_rate: float = 0.002
@@ -120,6 +128,7 @@ class TrainingConfig:
                 raise unknown_name(name, getattr(self, name), known)
         number("epsilon", self.epsilon, minimum=0, maximum=1, exclude_minimum=True)
         self._check_truncation()
+        self._check_gradient()
         # Raises here, not in the middle of a training, if the optimiser refuses.
         build_optimizer(
             self.optimizer,
@@ -143,6 +152,23 @@ class TrainingConfig:
         if not full and self.tau is None and self.probability is None:
             raise InvalidValue(f"truncation {kind!r} needs tau, got None")
         self.method()
+
+    def _check_gradient(self) -> None:
+        boolean("per_tensor", self.per_tensor)
+        if self.clip_percentile is not None:
+            AdaptiveClip(self.clip_percentile)
+            if self.per_tensor:
+                raise InvalidValue(
+                    "clip_percentile is one of joint norms, so it cannot be used with "
+                    "per_tensor=True; leave one of them out"
+                )
+        if number("omega", self.omega, minimum=0) and (
+            self.truncation == "sliding" or (self.stride or self.tau) != self.tau
+        ):
+            raise InvalidValue(
+                "omega needs windows that do not overlap; leave stride out, and use "
+                "another truncation than 'sliding'"
+            )
 
     def method(self, reach: int | None = None) -> Method:
         """The way the gradient flows back through time.

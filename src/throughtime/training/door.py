@@ -58,6 +58,10 @@ def check_needs(
         raise InvalidValue(
             "schedule plateau follows the validation loss, got validate=None"
         )
+    if validate is None and config.optimizer.lower() == "nt-asgd":
+        raise InvalidValue(
+            "optimizer nt-asgd follows the validation loss, got validate=None"
+        )
     if validate is None and config.early_stopping is not None:
         raise InvalidValue(
             "early_stopping follows the validation loss, got validate=None"

@@ -18,11 +18,16 @@ from throughtime.losses import cross_entropy, own_loss
 from throughtime.training.adaptive import Reach
 from throughtime.training.bptt import Problem
 from throughtime.training.carried import is_finite
-from throughtime.training.clipping import clip_norm, clip_value, global_norm
+from throughtime.training.clipping import global_norm
 from throughtime.training.config import TrainingConfig
 from throughtime.training.door import check_begin, check_data, check_needs
 from throughtime.training.memory_run import MemoryRun
-from throughtime.training.optimizers import build_optimizer, load_optimizer_state
+from throughtime.training.nt_asgd import NTASGD
+from throughtime.training.optimizers import (
+    averaged,
+    build_optimizer,
+    load_optimizer_state,
+)
 from throughtime.training.records import (
     EventInfo,
     Record,
@@ -37,7 +42,7 @@ from throughtime.training.training_state import (
     random_state,
     set_random_state,
 )
-from throughtime.training.update import backward
+from throughtime.training.update import backward, clip
 
 # So many updates in a row without a finite loss and gradient, and training goes back.
 BAD_UPDATES = 5
@@ -161,18 +166,15 @@ def train(
                 at.position,
                 at.carried,
                 windows=config.accumulate,
+                omega=config.omega,
             )
             value, tokens = gradient.loss, gradient.targets
 
             # Clip and step, unless there is nothing sensible to step along.
             norm = global_norm(p.grad for p in parameters if p.grad is not None)
-            good = math.isfinite(value) and math.isfinite(norm)
+            good, clipped = math.isfinite(value) and math.isfinite(norm), False
             if good:
-                if config.max_value is not None:
-                    clip_value(parameters, config.max_value)
-                if config.max_norm is not None:
-                    known = norm if config.max_value is None else None
-                    clip_norm(parameters, config.max_norm, norm=known)
+                clipped = clip(parameters, config, at.norms, norm)
                 optimizer.step()
             at.step += 1
             at.start, at.counted, _ = gradient.position
@@ -189,7 +191,7 @@ def train(
                 fraction=(at.epoch + at.counted / len(inputs)) / config.epochs,
                 loss=value,
                 grad_norm=norm,
-                clipped=good and config.max_norm is not None and norm > config.max_norm,
+                clipped=clipped,
                 skipped=not good,
                 learning_rate=rate,
                 tokens=tokens,
@@ -215,7 +217,8 @@ def train(
         epoch = at.epoch + 1
         if whole:
             at.epoch, at.start, at.counted, at.carried = epoch, 0, 0, None
-        held_out = None if validate is None else validate(model)
+        with averaged(optimizer):
+            held_out = None if validate is None else validate(model)
         # Without validation the latest weights count as the best.
         improved = held_out is None or held_out < at.best
         best = at.best if held_out is None else min(at.best, held_out)
@@ -233,7 +236,11 @@ def train(
                 patience=config.patience,
             )
         if improved:
-            store.save_weights(model, {"step": at.step, "validation_loss": held_out})
+            with averaged(optimizer):
+                notes = {"step": at.step, "validation_loss": held_out}
+                store.save_weights(model, notes)
+        if whole and held_out is not None and isinstance(optimizer, NTASGD):
+            optimizer.observe(held_out)
         if held_out is not None:
             yield report(
                 ValidationInfo(

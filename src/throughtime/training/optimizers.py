@@ -1,6 +1,7 @@
-"""Any optimiser of ``torch.optim`` by name."""
+"""Any optimiser of ``torch.optim``, and our own, by name."""
 
 from collections.abc import Iterable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from inspect import signature
 from typing import Any
 
@@ -9,6 +10,7 @@ from torch import Tensor
 
 from throughtime.checks import number
 from throughtime.errors import InvalidType, InvalidValue, unknown_name
+from throughtime.training.nt_asgd import NTASGD
 
 _LEFT_OUT = {
     "lbfgs": "it needs a closure that computes the loss again",
@@ -25,7 +27,12 @@ OPTIMIZERS: dict[str, Any] = {
     and issubclass(kind, torch.optim.Optimizer)
     and kind is not torch.optim.Optimizer
     and name.lower() not in _LEFT_OUT
-}
+} | {"nt-asgd": NTASGD}
+
+
+def averaged(optimizer: torch.optim.Optimizer) -> AbstractContextManager[None]:
+    """Inside, the weights to validate and to keep: averaged ones if there are such."""
+    return optimizer.averaged() if isinstance(optimizer, NTASGD) else nullcontext()
 
 
 def build_optimizer(

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Self
 
 import torch
@@ -31,6 +31,7 @@ class TrainingState:
         returns: times training went back to its last checkpoint, since it was written.
         factor: what halving left of the learning rate.
         schedule: what the schedule made of it.
+        norms: of all gradients, ascending; for clipping at a percentile of them only.
         stopped: why training ended before its last epoch.
     """
 
@@ -48,6 +49,7 @@ class TrainingState:
     returns: int = 0
     factor: float = 1.0
     schedule: Scale = Scale()
+    norms: list[float] = field(default_factory=list)
     stopped: str = ""
 
     @property

@@ -1,8 +1,16 @@
 """The gradient of one update: forward and backward through one window, or several."""
 
+import math
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+from torch import Tensor
+
+from throughtime.training.adaptive_clipping import threshold
 from throughtime.training.bptt import Method, Position, Problem
+from throughtime.training.clipping import clip_norm, clip_value, global_norm
+from throughtime.training.config import TrainingConfig
+from throughtime.training.omega import omega_probes
 
 
 class Gradient(NamedTuple):
@@ -27,10 +35,12 @@ def backward(
     state: Any,
     *,
     windows: int = 1,
+    omega: float = 0.0,
 ) -> Gradient:
     """Add the gradient of the next ``windows`` windows to every ``.grad``.
 
-    Their losses are weighted by their targets, as if they were one batch.
+    Their losses are weighted by their targets, as if they were one batch. The gradient
+    of ``omega`` times Ω comes to it; the loss that is reported has none.
     """
     steps, group = len(problem.inputs), []
     while len(group) < windows and position.counted < steps:
@@ -43,8 +53,43 @@ def backward(
         # Means add up to the mean over all targets, sums just add up.
         mean = problem.reduction == "mean"
         weight = count / max(targets, 1) if mean else 1.0
-        part, state = method.backward(problem, window, state, weight)
+        if omega:
+            with omega_probes(problem.module) as probes:
+                part, state = method.backward(problem, window, state, weight)
+            probes.add_gradient(omega * weight)
+        else:
+            part, state = method.backward(problem, window, state, weight)
         value += part
     if problem.reduction == "sum":
         value /= max(targets, 1)
     return Gradient(value, targets, state, position)
+
+
+def clip(
+    parameters: Sequence[Tensor],
+    config: TrainingConfig,
+    norms: list[float],
+    norm: float,
+) -> bool:
+    """Clip the gradients as a config says.
+
+    Args:
+        parameters: whose gradients.
+        config: thresholds.
+        norms: of the gradients so far, ascending; a percentile of them is a threshold
+            only after this one has entered.
+        norm: of this one.
+
+    Returns:
+        Whether clipping by norm changed it.
+    """
+    if config.max_value is not None:
+        clip_value(parameters, config.max_value)
+        norm = global_norm(p.grad for p in parameters if p.grad is not None)
+    limit = math.inf if config.max_norm is None else config.max_norm
+    if config.clip_percentile is not None:
+        limit = min(limit, threshold(norm, norms, config.clip_percentile))
+    if math.isinf(limit):
+        return False
+    clip_norm(parameters, limit, joint=not config.per_tensor, norm=norm)
+    return norm > limit
