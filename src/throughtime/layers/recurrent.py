@@ -52,7 +52,7 @@ class Recurrent(nn.Module):
             ``"scan"`` (all steps at once, where a cell allows it) or ``"loop"``.
         recompute: keep inputs, outputs and a state per segment alone for the gradient,
             and run one segment after the other forward once more in the backward pass.
-            True: about √T segments; an int: the steps of each.
+            True: segments of 2 √T to 4 √T steps; an int: so many.
 
     Raises:
         InvalidType: ``cell`` is no cell, or an option has the wrong type.

@@ -11,7 +11,7 @@ from throughtime.checks import positive_int
 from throughtime.layers.loop import Pass, Unrolled
 
 # Shorter segments cost more time than they save memory: measured.
-SHORTEST = 32
+SHORTEST = 64
 
 
 def check_recompute(recompute: Any) -> bool | int:
@@ -29,17 +29,17 @@ def check_recompute(recompute: Any) -> bool | int:
 def segment_steps(steps: int, recompute: bool | int) -> int:
     """Steps of a segment, 0 without recomputing.
 
-    By default the first power of two, from 32, whose square holds all steps: about as
-    many segments as steps in each. A power, so that few lengths need code of their own
-    under ``torch.compile``.
+    By default a power of two between 2 √T and 4 √T, at least 64. √T would keep least,
+    but each segment packs the weights anew, which takes as long as some ten steps. A
+    power, so that few lengths need code of their own under ``torch.compile``.
 
     >>> [segment_steps(steps, True) for steps in (7, 1000, 1025, 10_000)]
-    [32, 32, 64, 128]
+    [64, 64, 128, 256]
     """
     if recompute is not True:
         return int(recompute)
     segment = SHORTEST
-    while segment * segment < steps:
+    while segment * segment < 4 * steps:
         segment *= 2
     return segment
 
