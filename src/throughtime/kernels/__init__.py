@@ -15,5 +15,8 @@ from throughtime.kernels.output import output_loss as output_loss
 from throughtime.kernels.program import Variant as Variant
 from throughtime.kernels.recurrence import Inputs as Inputs
 from throughtime.kernels.recurrence import Outputs as Outputs
+from throughtime.kernels.segments import backward_by_segments as backward_by_segments
+from throughtime.kernels.segments import border_count as border_count
+from throughtime.kernels.segments import border_states as border_states
 from throughtime.kernels.stream import CoreStream as CoreStream
 from throughtime.kernels.triton_build import triton_missing as triton_missing

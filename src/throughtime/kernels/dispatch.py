@@ -15,7 +15,7 @@ def forward(inputs: Inputs, save: bool) -> Outputs:
 
 def backward(
     inputs: Inputs,
-    outputs: Outputs | None,
+    outputs: Outputs,
     grads: Outputs | tuple[Tensor | None, ...],
     wanted: Sequence[bool],
 ) -> list[Tensor | None]:
@@ -33,13 +33,12 @@ def forward_both(pair: Sequence[Inputs], save: bool) -> list[Outputs]:
 
 def backward_both(
     pair: Sequence[Inputs],
-    outputs: Sequence[Outputs] | None,
+    outputs: Sequence[Outputs],
     grads: Sequence[Outputs | tuple[Tensor | None, ...]],
     wanted: Sequence[Sequence[bool]],
 ) -> list[list[Tensor | None]]:
     """``backward`` of two layers that do not depend on each other."""
     if not pair[0].triton:
         return recurrence.backward_both(pair, outputs, grads, wanted)
-    made = outputs or [None] * len(pair)
-    each = zip(pair, made, grads, wanted, strict=True)
+    each = zip(pair, outputs, grads, wanted, strict=True)
     return [triton_recurrence.backward(*one) for one in each]

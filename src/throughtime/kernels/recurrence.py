@@ -151,7 +151,7 @@ _GRADIENTS = (
 
 def backward(
     inputs: Inputs,
-    outputs: Outputs | None,
+    outputs: Outputs,
     grads: Outputs | tuple[Tensor | None, ...],
     wanted: Sequence[bool],
 ) -> list[Tensor | None]:
@@ -159,12 +159,10 @@ def backward(
 
     Args:
         inputs: as given to ``forward``.
-        outputs: as returned by ``forward``; None: computed again.
+        outputs: as returned by ``forward`` with ``save``.
         grads: of ``h_steps``, ``c_steps``, ``h`` and ``c``, or None.
         wanted: one flag per tensor field of ``Inputs``.
     """
-    if outputs is None:
-        outputs = forward(inputs, True)
     task = _Backward(inputs, outputs, grads, wanted)
     _core().run("tt_backward", task.problem)
     return task.gradients()
@@ -172,13 +170,11 @@ def backward(
 
 def backward_both(
     pair: Sequence[Inputs],
-    outputs: Sequence[Outputs] | None,
+    outputs: Sequence[Outputs],
     grads: Sequence[Outputs | tuple[Tensor | None, ...]],
     wanted: Sequence[Sequence[bool]],
 ) -> list[list[Tensor | None]]:
     """``backward`` of two layers that do not depend on each other, together."""
-    if outputs is None:
-        outputs = forward_both(pair, True)
     first, second = (
         _Backward(pair[i], outputs[i], grads[i], wanted[i]) for i in range(2)
     )

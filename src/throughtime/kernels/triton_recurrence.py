@@ -25,13 +25,11 @@ def forward(inputs: Inputs, save: bool) -> Outputs:
 
 def backward(
     inputs: Inputs,
-    outputs: Outputs | None,
+    outputs: Outputs,
     grads: Outputs | tuple[Tensor | None, ...],
     wanted: Sequence[bool],
 ) -> list[Tensor | None]:
     """Gradients where ``wanted``, see ``recurrence.backward``."""
-    if outputs is None:
-        outputs = forward(inputs, True)
     rest = _rest(inputs)
 
     def run(tensors: Sequence[Any]) -> Sequence[Tensor | None]:

@@ -13,17 +13,24 @@ from torch import Tensor
 from throughtime import kernels
 from throughtime.kernels import Inputs, Outputs
 from throughtime.layers.by_loop import named
-from throughtime.layers.operators import TENSORS, gradients, recurrence, wanted_of
+from throughtime.layers.operators import (
+    TENSORS,
+    backward_of,
+    gradients,
+    recurrence,
+    wanted_of,
+)
 
 _COUNT = len(TENSORS)
 # Arguments of ``recurrence``: those of the layer, ``save`` and ``recompute``.
 _ARGUMENTS = len(Inputs._fields) + 2
 
 
-def call(layers: Sequence[Inputs], save: bool, recompute: bool) -> list[Outputs]:
+def call(layers: Sequence[Inputs], save: bool, recompute: int) -> list[Outputs]:
     """``recurrence`` of one layer, or of two that do not depend on each other.
 
-    With ``recompute`` nothing but the inputs waits for the gradient.
+    With ``recompute``, steps of a segment or 0, nothing but the inputs and the states
+    between segments waits for the gradient.
     """
     values = [(*inputs, save, recompute) for inputs in layers]
     if torch.compiler.is_compiling():
@@ -47,12 +54,17 @@ class _Direct(torch.autograd.Function):
     def forward(ctx: Any, *values: Any) -> tuple[Tensor, ...]:
         each = [values[i : i + _ARGUMENTS] for i in range(0, len(values), _ARGUMENTS)]
         save, recompute = values[-2:]
-        outputs = _forward([named(*part) for part in each], save)
+        layers = [named(*part) for part in each]
+        outputs = _forward(layers, save)
         flat = [t for part in outputs for t in part]
         ctx.set_materialize_grads(False)
         tensors = [t for part in each for t in part[:_COUNT]]
-        ctx.save_for_backward(*tensors, *(() if recompute else flat))
-        ctx.rests = [part[_COUNT:-2] for part in each]
+        kept = flat
+        if recompute:
+            pairs = zip(layers, outputs, strict=True)
+            kept = [kernels.border_states(*pair, recompute) for pair in pairs]
+        ctx.save_for_backward(*tensors, *kept)
+        ctx.rests = [(*part[_COUNT:-2], recompute) for part in each]
         return tuple(flat)
 
     @staticmethod
@@ -62,7 +74,8 @@ class _Direct(torch.autograd.Function):
         kept = ctx.saved_tensors
         tensors = [kept[i * _COUNT : (i + 1) * _COUNT] for i in range(count)]
         flat = kept[count * _COUNT :]
-        outputs = [flat[i * 5 : i * 5 + 5] for i in range(count)]
+        each = len(flat) // count  # five outputs of a layer, or its border states
+        outputs = [flat[i * each : (i + 1) * each] for i in range(count)]
         incoming = [grads[i * 5 : i * 5 + 5] for i in range(count)]
         wanted = [
             wanted_of(part, ctx.needs_input_grad[i * _ARGUMENTS :])
@@ -73,19 +86,6 @@ class _Direct(torch.autograd.Function):
             found = [gradients(*part) for part in parts]
         else:
             layers = [named(*t, *r) for t, r in zip(tensors, rests, strict=True)]
-            saved = [Outputs(*part) for part in outputs] if flat else None
-            found = _backward(layers, saved, incoming, wanted)
+            found = backward_of(layers, outputs, incoming, wanted, rests[0][-1])
         nothing = [None] * (_ARGUMENTS - _COUNT)
         return tuple(g for part in found for g in (*part, *nothing))
-
-
-def _backward(
-    layers: Sequence[Inputs],
-    outputs: list[Outputs] | None,
-    grads: Sequence[tuple[Tensor | None, ...]],
-    wanted: Sequence[Sequence[bool]],
-) -> list[list[Tensor | None]]:
-    if len(layers) == 2:
-        return kernels.backward_both(layers, outputs, grads, wanted)
-    saved = None if outputs is None else outputs[0]
-    return [kernels.backward(layers[0], saved, grads[0], wanted[0])]

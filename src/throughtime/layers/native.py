@@ -11,9 +11,11 @@ from throughtime.cells import Cell
 from throughtime.errors import InvalidShape
 from throughtime.kernels import Inputs, Outputs
 from throughtime.kernels.recurrence import DTYPES
+from throughtime.kernels.segments import steps_of
 from throughtime.layers.direct import call
 from throughtime.layers.loop import Pass, Unrolled, valid_mask
 from throughtime.layers.lowering import lowered
+from throughtime.layers.segments import segment_steps
 
 # Looked up once, so that torch.compile meets a constant.
 _CORE = kernels.missing() is None
@@ -103,7 +105,7 @@ def transformed() -> bool:
 
 
 def run(
-    passes: Sequence[Pass], recompute: bool, *, triton: bool = False
+    passes: Sequence[Pass], recompute: bool | int, *, triton: bool = False
 ) -> list[Unrolled]:
     """``loop`` of one pass or of two that do not depend on each other.
 
@@ -111,20 +113,19 @@ def run(
     """
     layers = [_inputs(one)._replace(triton=triton) for one in passes]
     # A gradient will be asked for: what the core saves has it.
-    save = (
-        torch.is_grad_enabled()
-        and not recompute
-        and any(
-            isinstance(t, Tensor) and t.requires_grad
-            for inputs in layers
-            for t in inputs
-        )
+    trained = torch.is_grad_enabled() and any(
+        isinstance(t, Tensor) and t.requires_grad for inputs in layers for t in inputs
     )
+    save, segment = trained and not recompute, 0
+    if trained and recompute:
+        steps = steps_of(layers[0])
+        # Gates that are returned take the place of the states between segments.
+        segment = steps if layers[0].gates else segment_steps(steps, recompute)
     if passes[0].x.dtype == torch.bfloat16 and not triton:
         wide = [converted(inputs, torch.float32) for inputs in layers]
-        outputs = [converted(o, torch.bfloat16) for o in call(wide, save, recompute)]
+        outputs = [converted(o, torch.bfloat16) for o in call(wide, save, segment)]
     else:
-        outputs = call(layers, save, recompute)
+        outputs = call(layers, save, segment)
     done = zip(passes, layers, outputs, strict=True)
     return [_unrolled(*triple, save) for triple in done]
 

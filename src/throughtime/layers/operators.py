@@ -51,11 +51,13 @@ def recurrence(
     gates: bool,
     triton: bool,
     save: bool,
-    recompute: bool,
+    recompute: int,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
     """All steps of one layer and direction: the fields of ``kernels.Outputs``.
 
-    With ``recompute`` nothing but the inputs waits for the gradient.
+    With ``recompute``, steps of a segment or 0, nothing but the inputs and the states
+    between segments waits for the gradient; these are ``saved``, unless that is taken
+    by gates.
     """
     inputs = named(
         x, weight_ih, h, c, weight_hh, weight_mh, bias_ih, bias_hh, bias_mh, weight_hr,
@@ -63,7 +65,10 @@ def recurrence(
         added_c, carry_gain, packed, share, reverse, cell, gates,
         triton,
     )  # fmt: skip
-    h_steps, c_steps, h, c, saved = kernels.forward(inputs, save)
+    outputs = kernels.forward(inputs, save)
+    h_steps, c_steps, h, c, saved = outputs
+    if recompute and not gates:
+        saved = kernels.border_states(inputs, outputs, recompute)
     return h_steps, c_steps, h, c, saved
 
 
@@ -79,18 +84,44 @@ def recurrence_backward(
     cell: str,
     gates: bool,
     triton: bool,
+    recompute: int,
 ) -> list[Tensor]:
     """Gradients of the tensors that are ``wanted``, in their order.
 
     Operators take no lists with None in them: ``tensors`` and ``grads`` (of the first
-    four outputs) hold what there is, and ``given`` says what that is. Without
-    ``outputs`` they are computed again.
+    four outputs) hold what there is, and ``given`` says what that is. With
+    ``recompute`` the ``outputs`` are the states between segments alone.
     """
     every = _spread([*tensors, *grads], given)
     inputs = named(*every[: len(TENSORS)], share, reverse, cell, gates, triton)
-    saved = Outputs(*outputs) if outputs else None
-    found = kernels.backward(inputs, saved, every[len(TENSORS) :], wanted)
+    arriving = every[len(TENSORS) :]
+    (found,) = backward_of([inputs], [outputs], [arriving], [wanted], recompute)
     return [g for g in found if g is not None]
+
+
+def backward_of(
+    layers: Sequence[Inputs],
+    kept: Sequence[Sequence[Tensor]],
+    grads: Sequence[tuple[Tensor | None, ...]],
+    wanted: Sequence[Sequence[bool]],
+    recompute: int,
+) -> list[list[Tensor | None]]:
+    """The gradients of one layer, or of two that do not depend on each other.
+
+    Args:
+        layers: their inputs.
+        kept: the outputs of each, or with ``recompute`` its states between segments.
+        grads: of the outputs of each.
+        wanted: see ``wanted_of``.
+        recompute: steps of a segment, or 0.
+    """
+    if recompute:
+        borders = [states for (states,) in kept]
+        return kernels.backward_by_segments(layers, borders, grads, wanted, recompute)
+    outputs = [Outputs(*part) for part in kept]
+    if len(layers) == 2:
+        return kernels.backward_both(layers, outputs, grads, wanted)
+    return [kernels.backward(layers[0], outputs[0], grads[0], wanted[0])]
 
 
 def _spread(
@@ -103,7 +134,14 @@ def _spread(
 
 @recurrence.register_fake
 def _(*values: Any) -> tuple[Tensor, ...]:
-    return tuple(outputs_like(named(*values), values[-2]))
+    inputs, save, recompute = named(*values), *values[-2:]
+    outputs = outputs_like(inputs, save)
+    if recompute and not inputs.gates:
+        count = kernels.border_count(inputs, recompute)
+        width = inputs.h.size(1) + (0 if inputs.c is None else inputs.c.size(1))
+        shape = (count, inputs.h.size(0), width) if count else (0,)
+        outputs = outputs._replace(saved=inputs.x.new_empty(shape))
+    return tuple(outputs)
 
 
 @recurrence_backward.register_fake
@@ -121,7 +159,8 @@ def _(
 def _keep(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
     recompute = inputs[-1]
     ctx.set_materialize_grads(False)
-    ctx.save_for_backward(*inputs[: len(TENSORS)], *(() if recompute else output))
+    kept = output[-1:] if recompute else output
+    ctx.save_for_backward(*inputs[: len(TENSORS)], *kept)
     ctx.rest = inputs[len(TENSORS) :]
 
 
@@ -129,7 +168,8 @@ def _differentiate(ctx: Any, *grads: Tensor | None) -> tuple[Tensor | None, ...]
     tensors = ctx.saved_tensors[: len(TENSORS)]
     outputs = ctx.saved_tensors[len(TENSORS) :]
     wanted = wanted_of(tensors, ctx.needs_input_grad)
-    found = gradients(tensors, outputs, grads, wanted, ctx.rest[:-2])
+    rest = (*ctx.rest[:-2], ctx.rest[-1])  # all but ``save``
+    found = gradients(tensors, outputs, grads, wanted, rest)
     return *found, *(None for _ in ctx.rest)
 
 
@@ -150,7 +190,7 @@ def gradients(
 ) -> list[Tensor | None]:
     """The gradients of ``recurrence``, one entry per tensor; they differentiate again.
 
-    Without ``outputs`` they are computed again.
+    With recompute the ``outputs`` are the states between segments alone.
     """
     if grads[4] is not None and grads[4].dim() > 1:
         # Someone differentiates a gate: the loop knows how.

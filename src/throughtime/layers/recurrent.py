@@ -16,6 +16,7 @@ from throughtime.layers.loop import Noise, Pass, Unrolled
 from throughtime.layers.options import Options, zero_perturbation
 from throughtime.layers.packed import check_packed, repack, row_layout, unpack
 from throughtime.layers.ragged import reverse_reset
+from throughtime.layers.segments import check_recompute
 from throughtime.layers.stack import check_residual, stack_cells, zoneout_rates
 from throughtime.layers.stream import Stream
 from throughtime.layers.trace import Trace, map_state, map_trace
@@ -49,8 +50,9 @@ class Recurrent(nn.Module):
             (``initial_c_l0``, ...) instead of zeros.
         backend: ``"auto"``, ``"native"`` (the compiled core), ``"triton"`` (on CUDA),
             ``"scan"`` (all steps at once, where a cell allows it) or ``"loop"``.
-        recompute: nothing but inputs and outputs of each layer is kept for the
-            gradient; the backward pass runs it forward once more.
+        recompute: keep inputs, outputs and a state per segment alone for the gradient,
+            and run one segment after the other forward once more in the backward pass.
+            True: segments of 2 √T to 4 √T steps; an int: so many.
 
     Raises:
         InvalidType: ``cell`` is no cell, or an option has the wrong type.
@@ -78,7 +80,7 @@ class Recurrent(nn.Module):
         residual: bool = False,
         learned_initial_state: bool = False,
         backend: str = "auto",
-        recompute: bool = False,
+        recompute: bool | int = False,
     ) -> None:
         super().__init__()
         self.bidirectional = boolean("bidirectional", bidirectional)
@@ -88,10 +90,9 @@ class Recurrent(nn.Module):
         self.recurrent_dropout = probability("recurrent_dropout", recurrent_dropout)
         self.weight_drop = probability("weight_drop", weight_drop)
         self.residual = boolean("residual", residual)
-        self.learned_initial_state = boolean(
-            "learned_initial_state", learned_initial_state
-        )
-        self.recompute = boolean("recompute", recompute)
+        learned = boolean("learned_initial_state", learned_initial_state)
+        self.learned_initial_state = learned
+        self.recompute = check_recompute(recompute)
         cells = stack_cells(cell, num_layers, self.num_directions)
         self.backend = check_backend(backend, cells)
         self.num_layers = len(cells) // self.num_directions

@@ -7,7 +7,6 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.utils.checkpoint import checkpoint
 
 from throughtime import kernels
 from throughtime.cells import Cell
@@ -16,6 +15,7 @@ from throughtime.layers import native, on_triton
 from throughtime.layers.loop import Noise, Pass, Unrolled, loop
 from throughtime.layers.packed import pack_rows, pad_rows
 from throughtime.layers.scan import missing_scan, scan
+from throughtime.layers.segments import by_segments, segment_steps
 
 BACKENDS = ("auto", "loop", "native", "triton", "scan")
 
@@ -114,7 +114,7 @@ def unroll(
     return_states: bool = False,
     return_gates: bool = False,
     backend: str = "auto",
-    recompute: bool = False,
+    recompute: bool | int = False,
 ) -> Unrolled:
     """Run ``cell`` over the T steps of ``x``; see ``loop`` for arguments and result."""
     noise = Noise() if noise is None else noise
@@ -134,15 +134,16 @@ def unroll(
 
 
 def unroll_all(
-    passes: Sequence[Pass], *, backend: str = "auto", recompute: bool = False
+    passes: Sequence[Pass], *, backend: str = "auto", recompute: bool | int = False
 ) -> list[Unrolled]:
     """``unroll`` of one pass, or of both directions of a layer.
 
     Args:
         passes: with every option of ``loop``.
         backend: one of ``BACKENDS``.
-        recompute: keep nothing but the inputs for the gradient, and run forward once
-            more when it is asked for.
+        recompute: keep nothing but the inputs and the states between segments of steps
+            for the gradient, and run each segment forward once more when it is asked
+            for; an int is the steps of a segment.
     """
     runners = {_runner_of(backend, one) for one in passes}
     if runners == {"native"}:
@@ -181,12 +182,9 @@ def _packed_again(one: Pass, done: Unrolled) -> Unrolled:
     return done._replace(outputs=pack_rows(done.outputs, one.options["lengths"]))
 
 
-def _by_torch(one: Pass, recompute: bool, scanned: bool) -> Unrolled:
+def _by_torch(one: Pass, recompute: bool | int, scanned: bool) -> Unrolled:
     function = scan if scanned else loop
     # Saved tensors cannot be intercepted inside torch.func.
     if not recompute or not torch.is_grad_enabled() or native.transformed():
         return function(*one[:4], **one.options)
-    # Random masks come from outside: nothing to restore for the second run.
-    return checkpoint(
-        function, *one[:4], use_reentrant=False, preserve_rng_state=False, **one.options
-    )
+    return by_segments(function, one, segment_steps(one.x.size(0), recompute))
