@@ -61,6 +61,13 @@ def train_lm(
         int | None,
         typer.Option(help="Steps between two updates, at most tau.  \\[default: tau]"),
     ] = None,
+    memory: Annotated[
+        str | None,
+        typer.Option(
+            help="Budget of backpropagation; steps are run again to keep it, as 200MB.",
+            metavar="SIZE",
+        ),
+    ] = None,
     batch_size: Annotated[
         int | None, typer.Option(help=usual("Parallel streams.", "batch_size"))
     ] = None,
@@ -113,6 +120,7 @@ def train_lm(
         "truncation": truncation,
         "tau": tau,
         "stride": stride,
+        "memory": memory,
         "batch_size": batch_size,
         "max_norm": max_norm,
         "optimizer": optimizer,

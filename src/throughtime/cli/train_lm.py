@@ -32,7 +32,14 @@ from throughtime.cli.settings import parse_value, sort_settings
 from throughtime.data import Vocabulary, build_vocabulary, load_vocabulary, streams
 from throughtime.errors import DataError, InvalidValue
 from throughtime.models import LanguageModel, LanguageModelConfig, NGramLM
-from throughtime.training import RunFolder, TrainingConfig, train
+from throughtime.training import (
+    Position,
+    Problem,
+    RunFolder,
+    TrainingConfig,
+    WithinMemory,
+    train,
+)
 from throughtime.training.tensorboard import open_writer
 
 BASELINE_ORDER = 5
@@ -88,6 +95,7 @@ def start_run(
     check_length(train_tokens, config)
     torch.manual_seed(config.seed)
     model = LanguageModel(len(vocabulary), model_config)
+    check_memory(model, train_tokens, config)
     own = keep_own_cell(cell)
     run = RunFolder.create(
         path,
@@ -173,6 +181,21 @@ def check_length(tokens: Tensor, config: TrainingConfig) -> None:
             f"{steps} steps, tau = {config.tau}; give a longer text, or a smaller "
             "--batch-size or --tau"
         )
+
+
+def check_memory(model: LanguageModel, tokens: Tensor, config: TrainingConfig) -> None:
+    """Raise if the longest window does not fit into the budget, whatever is done.
+
+    Raises:
+        InvalidValue: the budget is below the minimum, which the error names.
+    """
+    if config.memory is None:
+        return
+    inputs, targets = streams(tokens, config.batch_size)
+    problem = Problem(model, model.features, model.features_loss, inputs, targets)
+    method = WithinMemory(config.method(), config.memory, problem)
+    window = method.next_window(Position(), len(inputs))
+    method.plan(window.stop - window.start)
 
 
 def full_tau(training: dict[str, Any]) -> dict[str, Any]:

@@ -13,6 +13,10 @@ from throughtime.training.bptt import Window as Window
 from throughtime.training.bptt import window_loss as window_loss
 from throughtime.training.bptt import windows as windows
 from throughtime.training.carried import detach_state as detach_state
+from throughtime.training.checkpointed import backward_by_blocks as backward_by_blocks
+from throughtime.training.checkpointed import (
+    checkpointed_backward as checkpointed_backward,
+)
 from throughtime.training.clipping import clip_norm as clip_norm
 from throughtime.training.clipping import clip_value as clip_value
 from throughtime.training.clipping import global_norm as global_norm
@@ -20,6 +24,8 @@ from throughtime.training.config import TrainingConfig as TrainingConfig
 from throughtime.training.estimators import Estimate as Estimate
 from throughtime.training.estimators import compare_truncations as compare_truncations
 from throughtime.training.loop import train as train
+from throughtime.training.memory import MemoryPlan as MemoryPlan
+from throughtime.training.memory import plan_memory as plan_memory
 from throughtime.training.nt_asgd import NTASGD as NTASGD
 from throughtime.training.omega import OmegaProbes as OmegaProbes
 from throughtime.training.omega import omega_probes as omega_probes
@@ -36,3 +42,4 @@ from throughtime.training.records import ValidationInfo as ValidationInfo
 from throughtime.training.run_folder import RunFolder as RunFolder
 from throughtime.training.sgd import sgd_step as sgd_step
 from throughtime.training.sliding import SlidingBPTT as SlidingBPTT
+from throughtime.training.within_memory import WithinMemory as WithinMemory

@@ -11,6 +11,7 @@ from throughtime.errors import InvalidType, InvalidValue, unknown_name
 from throughtime.training.adaptive import AdaptiveBPTT
 from throughtime.training.adaptive_clipping import AdaptiveClip
 from throughtime.training.bptt import BPTT, Method, TruncatedBPTT
+from throughtime.training.memory import parse_memory
 from throughtime.training.optimizers import build_optimizer
 from throughtime.training.random_truncation import LENGTHS, RandomTruncatedBPTT
 from throughtime.training.schedules import SCHEDULES
@@ -44,6 +45,8 @@ class TrainingConfig:
         clip_percentile: norm clipping at this percentile of all norms so far, where it
             is below ``max_norm`` (``AdaptiveClip``); None: off.
         max_value: threshold of element-wise clipping, applied first; None: off.
+        memory: budget for backpropagation, as ``"200MB"``, for which steps are run
+            forward again (``WithinMemory``); None: everything is kept.
         omega: weight α of the regulariser Ω, see ``omega``; 0: off.
         loss_reduction: ``mean`` over the window's tokens or ``sum``.
         optimizer: name in ``torch.optim``.
@@ -81,6 +84,7 @@ class TrainingConfig:
     per_tensor: bool = False
     clip_percentile: float | None = None
     max_value: float | None = None
+    memory: str | int | None = None
     omega: float = 0.0
     loss_reduction: str = "mean"
     optimizer: str = "adam"
@@ -161,6 +165,13 @@ class TrainingConfig:
                 raise InvalidValue(
                     "clip_percentile is one of joint norms, so it cannot be used with "
                     "per_tensor=True; leave one of them out"
+                )
+        if self.memory is not None:
+            parse_memory(self.memory)
+            if self.truncation in ("sliding", "random") or self.omega:
+                raise InvalidValue(
+                    "memory needs truncation 'full', 'chunked' or 'adaptive' and no "
+                    f"omega, got truncation {self.truncation!r}, omega {self.omega}"
                 )
         if number("omega", self.omega, minimum=0) and (
             self.truncation == "sliding" or (self.stride or self.tau) != self.tau

@@ -8,7 +8,7 @@ import math
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 from torch import Tensor, nn
@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from throughtime.errors import TrainingError
 from throughtime.losses import cross_entropy, own_loss
 from throughtime.training.adaptive import Reach
-from throughtime.training.bptt import Problem
+from throughtime.training.bptt import Method, Problem
 from throughtime.training.carried import is_finite
 from throughtime.training.clipping import global_norm
 from throughtime.training.config import TrainingConfig
@@ -43,6 +43,7 @@ from throughtime.training.training_state import (
     set_random_state,
 )
 from throughtime.training.update import backward, clip
+from throughtime.training.within_memory import WithinMemory
 
 # So many updates in a row without a finite loss and gradient, and training goes back.
 BAD_UPDATES = 5
@@ -108,6 +109,13 @@ def train(
     store = MemoryRun() if run is None else run
     at = TrainingState()
 
+    @cache
+    def method(reach: int | None) -> Method:
+        chosen = config.method(reach)
+        if config.memory is None:
+            return chosen
+        return WithinMemory(chosen, config.memory, problem)
+
     def save() -> None:
         store.save_state(
             {
@@ -162,7 +170,7 @@ def train(
             # Forward and backward through time.
             gradient = backward(
                 problem,
-                config.method(at.reach),
+                method(at.reach),
                 at.position,
                 at.carried,
                 windows=config.accumulate,
