@@ -14,7 +14,7 @@ from torch import Tensor
 from throughtime import kernels
 from throughtime.kernels import Inputs, Outputs
 from throughtime.kernels.recurrence import outputs_like
-from throughtime.layers import by_loop
+from throughtime.layers import by_loop, tangent
 from throughtime.layers.by_loop import named
 
 # The fields of Inputs that are tensors come first.
@@ -198,6 +198,8 @@ def gradients(
             tensors, grads, wanted, rest, create_graph=torch.is_grad_enabled()
         )
     else:
+        if tangent.is_linear():
+            tensors = [None if t is None else t.detach() for t in tensors]
         every = (*tensors, *grads[:4])
         found = recurrence_backward(
             [t for t in tensors if t is not None],
@@ -225,6 +227,9 @@ def _differentiate_backward(
     ctx: Any, grad_found: Sequence[Tensor | None]
 ) -> tuple[Any, ...]:
     again = torch.is_grad_enabled()
+    found = None if again else _tangents(ctx, grad_found)
+    if found is not None:
+        return found
     with torch.enable_grad():
         leaves = [by_loop.alias(t) for t in ctx.saved_tensors]
         every = _spread(leaves, ctx.given)
@@ -251,15 +256,33 @@ def _differentiate_backward(
     result: list[Tensor | None] = [None] * len(leaves)
     for i, gradient in zip(into, second, strict=True):
         result[i] = gradient
+    return _second(ctx, result)
+
+
+def _second(ctx: Any, result: Sequence[Tensor | None]) -> tuple[Any, ...]:
+    """Gradients of ``tensors`` and ``grads`` as those of all arguments."""
     tensors, outputs = ctx.sizes
-    return (
-        result[:tensors],
-        [None] * outputs,
-        result[tensors:],
-        None,
-        None,
-        *(None for _ in ctx.rest),
-    )
+    rest = (None for _ in ctx.rest)
+    parts = list(result[:tensors]), [None] * outputs, list(result[tensors:])
+    return *parts, None, None, *rest
+
+
+def _tangents(ctx: Any, grad_found: Sequence[Tensor | None]) -> tuple[Any, ...] | None:
+    """The derivative by the incoming gradients alone, if that is all, by the core."""
+    saved, count = ctx.saved_tensors, ctx.sizes[0]
+    if any(t.requires_grad for t in saved[:count]):
+        return None
+    every = _spread(saved, ctx.given)
+    inputs = named(*every[: len(TENSORS)], *ctx.rest)
+    if not tangent.usable(inputs):
+        return None
+    names = [n for n, want in zip(TENSORS, ctx.wanted, strict=True) if want]
+    pairs = zip(names, grad_found, strict=True)
+    moved = tangent.tangents(inputs, {n: g for n, g in pairs if g is not None})
+    asked = [
+        m for m, g in zip(moved, every[len(TENSORS) :], strict=True) if g is not None
+    ]
+    return _second(ctx, [*(None for _ in range(count)), *asked])
 
 
 recurrence_backward.register_autograd(
