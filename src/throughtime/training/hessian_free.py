@@ -40,6 +40,7 @@ RAISE, LOWER = 3 / 2, 2 / 3
 _SUFFICIENT, _SHORTER, _MOST_SHORTENINGS = 1e-2, 0.8, 60
 # Two evaluations differ by rounding only; dropout changes outputs by far more.
 _SAME = 1e-3
+_TINY = 1e-300
 
 
 class Evaluation(NamedTuple):
@@ -191,7 +192,7 @@ class HessianFree(torch.optim.Optimizer):
         at = _evaluation(closure())
         value = check_loss(at.loss(at.outputs))
         gradient, squares = self._gradients(at, value, memory["step"])
-        loss, norm = float(value), math.sqrt(dot(gradient, gradient))
+        loss, norm = float(value.detach()), math.sqrt(dot(gradient, gradient))
         if not (math.isfinite(loss) and math.isfinite(norm)):
             self.last = StepReport(loss, loss, gradient_norm=norm, damping=damping)
             return loss
@@ -242,13 +243,14 @@ class HessianFree(torch.optim.Optimizer):
         self, at: Evaluation, value: Tensor, seed: int
     ) -> tuple[Tensor, Tensor | None]:
         """g, and an estimate of Σ_i g_i² if there is a preconditioner."""
-        parameters, options = self._parameters, self.param_groups[0]
-        (slope,) = torch.autograd.grad(value, at.outputs, retain_graph=True)
+        options = self.param_groups[0]
+        draws, wanted = options["preconditioner_draws"], options["preconditioner"] > 0
+        (slope,) = torch.autograd.grad(value, at.outputs, create_graph=wanted)
 
         def back(outputs: Tensor) -> Tensor:
             found = torch.autograd.grad(
                 at.outputs,
-                parameters,
+                self._parameters,
                 outputs,
                 retain_graph=True,
                 allow_unused=True,
@@ -256,17 +258,22 @@ class HessianFree(torch.optim.Optimizer):
             )
             return flatten(found)
 
-        gradient = back(slope)
-        draws = options["preconditioner_draws"]
-        if not options["preconditioner"]:
+        gradient = back(slope.detach())
+        if not wanted or not slope.requires_grad:
             return gradient, None
         # From the step's number, so that a resumed training draws the same.
         generator = torch.Generator().manual_seed(seed)
-        squares = torch.zeros_like(gradient)
-        for _ in range(draws):
-            signs = torch.randint(0, 2, slope.shape, generator=generator) * 2 - 1
-            squares += back(slope * signs.to(slope)) ** 2 / draws
-        return gradient, squares
+
+        def signs() -> Tensor:
+            drawn = torch.randint(0, 2, slope.shape, generator=generator)
+            return (2 * drawn - 1).to(slope)
+
+        some = signs()
+        (curved,) = torch.autograd.grad(slope, at.outputs, some)
+        slope = slope.detach()
+        squares = sum(back(slope * signs()) ** 2 for _ in range(draws)) / draws
+        # Σ_i (∂L/∂o_i)² becomes the trace of H_L, and so squares of the size of diag G.
+        return gradient, squares * (dot(some, curved) / max(dot(slope, slope), _TINY))
 
     def _product(self, at: Evaluation) -> GaussNewton:
         options = self.param_groups[0]
