@@ -7,8 +7,6 @@ from torch.func import functional_call, hessian, jacrev
 
 import throughtime as tt
 from throughtime.errors import InvalidShape, InvalidType, InvalidValue
-from throughtime.layers import tangent
-from throughtime.layers.lowering import lowered
 from throughtime.models import LanguageModel, LanguageModelConfig
 from throughtime.training.curvature import GaussNewton, flatten, unflatten
 
@@ -116,9 +114,7 @@ class TestGaussNewton:
             hidden=[h],
             hidden_weight=0.3,
         )
-        plain = GaussNewton(
-            model(x), lambda o: tt.losses.mse(o, target), parameters
-        )
+        plain = GaussNewton(model(x), lambda o: tt.losses.mse(o, target), parameters)
         names = dict(model.layer.named_parameters())
         found = jacrev(lambda p: functional_call(model.layer, p, (x,))[0])(
             {n: p.detach() for n, p in names.items()}
@@ -138,46 +134,6 @@ class TestGaussNewton:
         used, other = random(2).requires_grad_(), random(3).requires_grad_()
         product = GaussNewton(used * 2, lambda o: (o**2).sum(), [other, used])
         close(product(torch.ones(5).double()), torch.tensor([0.0, 0, 0, 8, 8]).double())
-
-
-def options(name):
-    """What a layer may be asked for beside its input."""
-    lengths, reset = torch.tensor([5, 2, 0]), torch.zeros(STEPS, BATCH).bool()
-    reset[2, 1] = reset[3, 0] = True
-    return {
-        "plain": ({}, {}),
-        "lengths": ({"bidirectional": True}, {"lengths": lengths}),
-        "reset": ({"learned_initial_state": True}, {"reset": reset}),
-        "zoneout": ({"zoneout": 0.2}, {}),
-        "gain": ({}, {"carry_gain": torch.ones(STEPS, BATCH).double()}),
-    }[name]
-
-
-class TestTangent:
-    @pytest.mark.parametrize("asked", ["lengths", "reset", "zoneout", "gain"])
-    @pytest.mark.parametrize("name", CELLS)
-    def test_with_options(self, name, asked):
-        made, given = options(asked)
-        model = Model(layer(name, **made), **given).eval()
-        x = random(STEPS, BATCH, 3)
-        J, v = jacobian(model, x), None
-        v = random(J.size(1))
-        product = GaussNewton(model(x), torch.sum, list(model.parameters()))
-        close(product.tangents(v)[0].flatten(), J @ v)
-
-    @pytest.mark.parametrize("name", sorted(tt.cells.CELLS))
-    @pytest.mark.filterwarnings("ignore:a cell runs on the plain loop")
-    def test_of_every_cell(self, name):
-        model, x = Model(layer(name)), random(STEPS, BATCH, 3)
-        J = jacobian(model, x)
-        v = random(J.size(1))
-        product = GaussNewton(model(x), torch.sum, list(model.parameters()))
-        close(product.tangents(v)[0].flatten(), J @ v)
-
-    @pytest.mark.parametrize("name", [*CELLS, "peephole_lstm", "mgu"])
-    def test_runs_in_the_core(self, name):
-        cell = tt.cells.CELLS[name](3, 4)
-        assert tangent.dual_key(lowered(cell).key)
 
 
 class TestBadInput:

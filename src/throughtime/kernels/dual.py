@@ -83,11 +83,13 @@ class _Dual:
             "state": len(self.old.fields),
             "param": self.old.rows,
         }
-        tangent = make.leaf(kind, number + counts[kind]) if kind in counts else None
-        if kind == "h":
-            carried = make.inner(make.leaf("state", len(self.old.fields)), 0, number)
-            tangent = make.make("add", tangent, carried)
-        self.tangent[node] = tangent
+        self.tangent[node] = None  # of a number
+        if kind in counts:
+            tangent = make.leaf(kind, number + counts[kind])
+            if kind == "h":
+                dh = make.leaf("state", len(self.old.fields))
+                tangent = make.make("add", tangent, make.inner(dh, 0, number))
+            self.tangent[node] = tangent
 
     def _product(self, node: Node) -> None:
         make, (number, gate) = self.make, node.attribute

@@ -6,7 +6,7 @@ it, a Gauss-Newton product above all, builds the graph inside ``linear_in_gradie
 then the tangent runs in the compiled core, as a dual step (``kernels.dual``).
 """
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
@@ -29,7 +29,7 @@ _DUAL: dict[str, str] = {}
 
 
 @contextmanager
-def linear_in_gradients() -> Iterator[None]:
+def linear_in_gradients() -> Generator[None]:
     """Gradients computed with a graph inside are constants but for what they came from.
 
     ``torch.autograd.grad(y, x, u, create_graph=True)`` inside gives a z that may be

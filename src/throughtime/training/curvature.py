@@ -93,7 +93,7 @@ class GaussNewton:
             (self._slope,) = torch.autograd.grad(value, self._leaf, create_graph=True)
             self._u = [torch.zeros_like(p, requires_grad=True) for p in self._points]
             with linear_in_gradients():
-                z = torch.autograd.grad(
+                z: tuple[Tensor | None, ...] = torch.autograd.grad(
                     self._points,
                     self._parameters,
                     self._u,
@@ -102,6 +102,8 @@ class GaussNewton:
                 )
         # What the outputs do not depend on has no part in J.
         self._z = [(i, part) for i, part in enumerate(z) if part is not None]
+        if not self._z:
+            raise no_graph()
 
     def __call__(self, vector: Tensor) -> Tensor:
         """G v."""
@@ -169,10 +171,15 @@ def check_outputs(outputs: object, *, graph: bool = True) -> None:
             "closure should return (outputs, loss), loss a function of the outputs"
         )
     if graph and not outputs.requires_grad:
-        raise InvalidType(
-            "outputs do not depend on the parameters: they have no graph; compute them "
-            "inside the closure, without no_grad and detach"
-        )
+        raise no_graph()
+
+
+def no_graph() -> InvalidType:
+    """The error for outputs that do not depend on the parameters."""
+    return InvalidType(
+        "outputs do not depend on the parameters: they have no graph to them; compute "
+        "them inside the closure, without no_grad and detach"
+    )
 
 
 def check_alike(parameters: Sequence[Tensor]) -> None:

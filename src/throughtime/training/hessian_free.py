@@ -273,7 +273,8 @@ class HessianFree(torch.optim.Optimizer):
         slope = slope.detach()
         squares = sum(back(slope * signs()) ** 2 for _ in range(draws)) / draws
         # Σ_i (∂L/∂o_i)² becomes the trace of H_L, and so squares of the size of diag G.
-        return gradient, squares * (dot(some, curved) / max(dot(slope, slope), _TINY))
+        trace = max(dot(some, curved), 0.0)
+        return gradient, squares * (trace / max(dot(slope, slope), _TINY))
 
     def _product(self, at: Evaluation) -> GaussNewton:
         options = self.param_groups[0]

@@ -1,6 +1,6 @@
 """What Hessian-free optimisation asks of one training window."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from typing import Any
 
@@ -16,7 +16,7 @@ from throughtime.training.hessian_free import Evaluation
 
 
 @contextmanager
-def record_hidden(model: nn.Module) -> Iterator[list[Tensor]]:
+def record_hidden(model: nn.Module) -> Generator[list[Tensor]]:
     """The hidden states of all recurrent layers that are called inside.
 
     Yields:
