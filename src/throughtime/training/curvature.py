@@ -93,7 +93,7 @@ class GaussNewton:
             (self._slope,) = torch.autograd.grad(value, self._leaf, create_graph=True)
             self._u = [torch.zeros_like(p, requires_grad=True) for p in self._points]
             with linear_in_gradients():
-                z: tuple[Tensor | None, ...] = torch.autograd.grad(
+                z = torch.autograd.grad(
                     self._points,
                     self._parameters,
                     self._u,
@@ -101,7 +101,8 @@ class GaussNewton:
                     allow_unused=True,
                 )
         # What the outputs do not depend on has no part in J.
-        self._z = [(i, part) for i, part in enumerate(z) if part is not None]
+        parts: list[Tensor | None] = list(z)
+        self._z = [(i, part) for i, part in enumerate(parts) if part is not None]
         if not self._z:
             raise no_graph()
 

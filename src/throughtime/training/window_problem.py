@@ -12,7 +12,7 @@ from throughtime.errors import InvalidValue
 from throughtime.layers import Recurrent
 from throughtime.training.bptt import Window
 from throughtime.training.carried import detach_state
-from throughtime.training.hessian_free import Evaluation
+from throughtime.training.objective import Evaluation
 
 
 @contextmanager
