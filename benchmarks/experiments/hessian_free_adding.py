@@ -165,7 +165,7 @@ def main() -> None:
     ask.add_argument(
         "--sizes", type=int, nargs="+", default=[20], help="batches of SGD"
     )
-    ask.add_argument("--rates", type=float, nargs="+", default=list(RATES))
+    ask.add_argument("--rates", type=float, nargs="*", default=list(RATES))
     ask.add_argument("--updates", type=int, default=100, help="at most, Hessian-free")
     ask.add_argument("--max-iterations", type=int, default=100)
     ask.add_argument("--damping", type=float, default=0.03)

@@ -29,6 +29,12 @@ def dual(definition: Definition) -> Definition:
 
     Raises:
         InvalidCell: a row of the step is normalised, which has no dual form here.
+
+    >>> make = Expressions()
+    >>> h = make.make("tanh", make.make("add", make.leaf("x", 0), make.leaf("h", 0)))
+    >>> found = dual(Definition(make, 1, 1, ("h",), 0, (h,)))
+    >>> found.fields, found.x_gates, found.h_gates, [g for _, g in found.inner]
+    (('h', 'd_h'), 2, 2, [1])
     """
     if any(node.op == "norm" for node in below(definition.state)):
         raise InvalidCell("a step with a normalised row has no dual step")

@@ -34,6 +34,17 @@ def linear_in_gradients() -> Generator[None]:
 
     ``torch.autograd.grad(y, x, u, create_graph=True)`` inside gives a z that may be
     differentiated by u, but not by anything else where it passed a recurrent layer.
+
+    >>> import throughtime as tt
+    >>> gru = tt.GRU(2, 3)
+    >>> y, _ = gru(torch.zeros(4, 1, 2))
+    >>> u = torch.zeros_like(y, requires_grad=True)
+    >>> points = list(gru.parameters())
+    >>> with linear_in_gradients():
+    ...     z = torch.autograd.grad(y, points, u, create_graph=True)
+    >>> (moved,) = torch.autograd.grad(z, u, [torch.ones_like(p) for p in points])
+    >>> moved.shape
+    torch.Size([4, 1, 3])
     """
     token = _LINEAR.set(True)
     try:
