@@ -58,7 +58,8 @@ WRONG_TYPE = {
     "clip_percentile": ["10", True, [10]],
     "omega": ["1", True, None],
     "memory": [1.5, True, [1]],
-    "learning_rate": ["0.1", None, True],
+    "learning_rate": ["0.1", True],
+    "curvature_share": ["0.5", None],
     "optimizer_options": [3, "momentum", [0.9]],
     "decay": ["half", None],
     "decay_after": [1.5, "1"],
@@ -87,6 +88,7 @@ WRONG_VALUE = {
     "memory": ["much", "3 XB", 0],
     "loss_reduction": ["none", "Sum", None, 1],
     "optimizer": ["adamx", "lbfgs", None, 1, ["sgd"]],
+    "curvature_share": [0, 1.5, math.nan],
     "learning_rate": [0, -1e-3, math.nan, math.inf],
     "optimizer_options": [{"eps": -1}, {"momentum": 1}, {"lr": 1}],
     "schedule": ["cosine", "Plateau", None],
@@ -141,6 +143,28 @@ METHODS = [
 @pytest.mark.parametrize(("options", "method"), METHODS)
 def test_every_truncation_has_its_method(options, method):
     assert TrainingConfig(**options).method() == method
+
+
+def test_usual_learning_rate_is_the_optimisers():
+    assert TrainingConfig().first_rate == 0.002
+    assert TrainingConfig(optimizer="hessian-free").first_rate == 1.0
+    assert TrainingConfig(optimizer="hessian-free", learning_rate=0.5).first_rate == 0.5
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"truncation": "sliding"},
+        {"truncation": "random"},
+        {"accumulate": 2},
+        {"memory": "1MB"},
+        {"omega": 0.5},
+    ],
+)
+def test_hessian_free_says_what_it_cannot(options):
+    name = next(iter(options))
+    with pytest.raises(InvalidValue, match=f"cannot be used with {name}="):
+        TrainingConfig(optimizer="hessian-free", **options)
 
 
 def test_adaptive_takes_what_was_measured():

@@ -11,12 +11,16 @@ from throughtime.losses import cross_entropy
 from throughtime.training import (
     BPTT,
     NTASGD,
+    HessianFree,
     Position,
     Problem,
     RunFolder,
+    TruncatedBPTT,
     ValidationInfo,
+    WindowProblem,
     omega_probes,
     train,
+    windows,
 )
 from throughtime.training.update import backward, clip
 
@@ -168,3 +172,58 @@ def test_nt_asgd_by_name():
     assert isinstance(optimizer, NTASGD)
     with pytest.raises(InvalidValue, match="known are .*patience"):
         build_optimizer("nt-asgd", [weight], 0.1, {"trigger": 3})
+
+
+HESSIAN_FREE = {
+    "optimizer": "hessian-free",
+    "learning_rate": None,
+    "optimizer_options": {"damping": 1.0, "max_iterations": 10},
+    "epochs": 1,
+    "tau": 10,
+}
+
+
+def test_hessian_free_in_the_loop_is_the_optimiser_by_itself():
+    """Truth: its own steps on the windows, one after the other."""
+    inputs, targets = data()
+    model, alone = make(), make()
+    records = steps_of(run_all(model, config(**HESSIAN_FREE)))
+    optimizer = HessianFree(alone.parameters(), damping=1.0, max_iterations=10)
+    state = None
+    for window, record in zip(windows(TruncatedBPTT(10), 40), records, strict=True):
+        task = WindowProblem(alone, inputs, targets, state, window, cross_entropy)
+        assert optimizer.step(task) == pytest.approx(record.loss, rel=1e-5)
+        assert optimizer.last.gradient_norm == pytest.approx(record.grad_norm, rel=1e-4)
+        state = task.carried
+    for a, b in zip(model.parameters(), alone.parameters(), strict=True):
+        assert torch.allclose(a, b, atol=1e-4)
+
+
+def test_hessian_free_learns_a_language_model_faster_per_update():
+    torch.manual_seed(0)
+    options = tt.models.LanguageModelConfig(cell="elman", hidden_size=12)
+    models = [tt.models.LanguageModel(6, options) for _ in range(2)]
+    models[1].load_state_dict(models[0].state_dict())
+    structural = {"optimizer_options": {"structural_damping": 0.1}}
+    first = run_all(models[0], config(**HESSIAN_FREE | structural))
+    second = run_all(models[1], config(tau=10, epochs=1, optimizer="adam"))
+    assert steps_of(first)[-1].loss < steps_of(second)[-1].loss
+
+
+def test_hessian_free_resumes_with_the_same_bits(tmp_path):
+    settings = config(**HESSIAN_FREE, checkpoint_every=2)
+    whole = make()
+    run_all(whole, settings)
+    run = RunFolder.create(tmp_path / "r", {}, make())
+    records = train(make(), data(), settings, run=run)
+    for _ in range(3):
+        next(records)
+    records.close()
+    again = make()
+    run_all(again, settings, run=run, resume=True)
+    assert same_weights(again, whole)
+
+
+def test_hessian_free_needs_a_model_without_dropout():
+    with pytest.raises(InvalidValue, match="not deterministic.*switch dropout off"):
+        run_all(make(0.5), config(**HESSIAN_FREE))

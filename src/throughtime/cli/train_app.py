@@ -77,7 +77,7 @@ def train_lm(
     ] = None,
     optimizer: Annotated[
         str | None,
-        typer.Option(help=usual("Any of torch.optim by name.", "optimizer")),
+        typer.Option(help=usual("Of torch.optim, hessian-free, nt-asgd.", "optimizer")),
     ] = None,
     learning_rate: Annotated[
         float | None, typer.Option(help=usual("Step size.", "learning_rate"))

@@ -40,6 +40,7 @@ from throughtime.training import (
     WithinMemory,
     train,
 )
+from throughtime.training.optimizers import HESSIAN_FREE
 from throughtime.training.tensorboard import open_writer
 
 BASELINE_ORDER = 5
@@ -81,9 +82,7 @@ def start_run(
     Raises:
         ThroughtimeError: anything the user gave cannot be used; nothing is written.
     """
-    chosen = {pair.partition("=")[0] for pair in settings}
-    usual = [f"{key}={value}" for key, value in DEFAULTS.items() if key not in chosen]
-    options = sort_settings(cell, [*usual, *settings])
+    options = sort_settings(cell, [*usual_settings(settings), *settings])
     model_config = LanguageModelConfig.from_dict(options.model)
     config = TrainingConfig.from_dict(full_tau(options.training))
     path = out or Path("runs") / f"lm-{datetime.now():%Y%m%d-%H%M%S}"
@@ -181,6 +180,17 @@ def check_length(tokens: Tensor, config: TrainingConfig) -> None:
             f"{steps} steps, tau = {config.tau}; give a longer text, or a smaller "
             "--batch-size or --tau"
         )
+
+
+def usual_settings(settings: list[str]) -> list[str]:
+    """``DEFAULTS`` as far as the user has not chosen something else."""
+    chosen = {
+        key: value for key, _, value in (pair.partition("=") for pair in settings)
+    }
+    left_out = set(chosen)
+    if chosen.get("optimizer", "").lower() == HESSIAN_FREE:
+        left_out |= {"learning_rate", "schedule"}  # it finds its own step
+    return [f"{key}={value}" for key, value in DEFAULTS.items() if key not in left_out]
 
 
 def check_memory(model: LanguageModel, tokens: Tensor, config: TrainingConfig) -> None:

@@ -23,6 +23,7 @@ from throughtime.training.clipping import global_norm as global_norm
 from throughtime.training.config import TrainingConfig as TrainingConfig
 from throughtime.training.estimators import Estimate as Estimate
 from throughtime.training.estimators import compare_truncations as compare_truncations
+from throughtime.training.hessian_free import HessianFree as HessianFree
 from throughtime.training.loop import train as train
 from throughtime.training.memory import MemoryPlan as MemoryPlan
 from throughtime.training.memory import plan_memory as plan_memory
@@ -42,4 +43,6 @@ from throughtime.training.records import ValidationInfo as ValidationInfo
 from throughtime.training.run_folder import RunFolder as RunFolder
 from throughtime.training.sgd import sgd_step as sgd_step
 from throughtime.training.sliding import SlidingBPTT as SlidingBPTT
+from throughtime.training.window_problem import WindowProblem as WindowProblem
+from throughtime.training.window_problem import record_hidden as record_hidden
 from throughtime.training.within_memory import WithinMemory as WithinMemory

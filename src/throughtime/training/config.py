@@ -12,7 +12,7 @@ from throughtime.training.adaptive import AdaptiveBPTT
 from throughtime.training.adaptive_clipping import AdaptiveClip
 from throughtime.training.bptt import BPTT, Method, TruncatedBPTT
 from throughtime.training.memory import parse_memory
-from throughtime.training.optimizers import build_optimizer
+from throughtime.training.optimizers import HESSIAN_FREE, build_optimizer
 from throughtime.training.random_truncation import LENGTHS, RandomTruncatedBPTT
 from throughtime.training.schedules import SCHEDULES
 from throughtime.training.sliding import SlidingBPTT
@@ -50,7 +50,8 @@ class TrainingConfig:
         omega: weight α of the regulariser Ω, see ``omega``; 0: off.
         loss_reduction: ``mean`` over the window's tokens or ``sum``.
         optimizer: name in ``torch.optim``.
-        learning_rate: step size at the start.
+        learning_rate: step size at the start; None: 0.002, or 1, the whole step, for
+            ``hessian-free``.
         optimizer_options: other arguments of the optimiser.
         schedule: ``constant``, ``linear``, ``plateau`` or ``after_epoch``, see
             ``schedules``.
@@ -59,6 +60,8 @@ class TrainingConfig:
         patience: epochs without improvement that ``plateau`` forgives.
         early_stopping: stop after so many epochs without improvement; None: off.
         time_budget: stop after so many seconds of training; None: off.
+        curvature_share: of ``hessian-free``, the part of the streams that its products
+            are made on, in (0, 1].
         accumulate: windows in a row whose gradients make one update, weighted by their
             targets like those of one batch.
         checkpoint_every: updates between two checkpoints.
@@ -88,7 +91,7 @@ class TrainingConfig:
     omega: float = 0.0
     loss_reduction: str = "mean"
     optimizer: str = "adam"
-    learning_rate: float = 0.002
+    learning_rate: float | None = None
     optimizer_options: dict[str, Any] = field(default_factory=dict)
     schedule: str = "constant"
     decay: float = 0.5
@@ -96,6 +99,7 @@ class TrainingConfig:
     patience: int = 0
     early_stopping: int | None = None
     time_budget: float | None = None
+    curvature_share: float = 1.0
     accumulate: int = 1
     checkpoint_every: int = 200
     log_every: int = 10
@@ -118,7 +122,7 @@ class TrainingConfig:
         for name in ("max_norm", "max_value", "time_budget"):
             if getattr(self, name) is not None:
                 number(name, getattr(self, name), minimum=0, exclude_minimum=True)
-        number("learning_rate", self.learning_rate, minimum=0, exclude_minimum=True)
+        number("learning_rate", self.first_rate, minimum=0, exclude_minimum=True)
         number("decay", self.decay, minimum=0, maximum=1, exclude_minimum=True)
         for name in ("seed", "patience"):
             _whole_number(name, getattr(self, name))
@@ -137,9 +141,21 @@ class TrainingConfig:
         build_optimizer(
             self.optimizer,
             [torch.zeros(1, 1, requires_grad=True)],
-            self.learning_rate,
+            self.first_rate,
             self.optimizer_options,
         )
+
+    @property
+    def second_order(self) -> bool:
+        """Whether the optimiser is ``hessian-free``."""
+        return str(self.optimizer).lower() == HESSIAN_FREE
+
+    @property
+    def first_rate(self) -> float:
+        """The learning rate at the start, whether it was given or not."""
+        if self.learning_rate is not None:
+            return self.learning_rate
+        return 1.0 if self.second_order else 0.002
 
     def _check_truncation(self) -> None:
         kind = self.truncation
@@ -173,6 +189,15 @@ class TrainingConfig:
                     "memory needs truncation 'full', 'chunked' or 'adaptive' and no "
                     f"omega, got truncation {self.truncation!r}, omega {self.omega}"
                 )
+        number(
+            "curvature_share",
+            self.curvature_share,
+            minimum=0,
+            maximum=1,
+            exclude_minimum=True,
+        )
+        if self.second_order:
+            self._check_second_order()
         if number("omega", self.omega, minimum=0) and (
             self.truncation == "sliding" or (self.stride or self.tau) != self.tau
         ):
@@ -180,6 +205,21 @@ class TrainingConfig:
                 "omega needs windows that do not overlap; leave stride out, and use "
                 "another truncation than 'sliding'"
             )
+
+    def _check_second_order(self) -> None:
+        plain = self.truncation not in ("sliding", "random")
+        for name, fits in (
+            ("truncation", plain),
+            ("accumulate", self.accumulate == 1),
+            ("memory", self.memory is None),
+            ("omega", not self.omega),
+        ):
+            if not fits:
+                raise InvalidValue(
+                    f"{HESSIAN_FREE} takes one window at a time and its own products "
+                    f"through time, so it cannot be used with {name}="
+                    f"{getattr(self, name)!r}; leave it out"
+                )
 
     def method(self, reach: int | None = None) -> Method:
         """The way the gradient flows back through time.

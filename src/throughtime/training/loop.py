@@ -18,9 +18,9 @@ from throughtime.losses import cross_entropy, own_loss
 from throughtime.training.adaptive import Reach
 from throughtime.training.bptt import Method, Problem
 from throughtime.training.carried import is_finite
-from throughtime.training.clipping import global_norm
 from throughtime.training.config import TrainingConfig
 from throughtime.training.door import check_begin, check_data, check_needs
+from throughtime.training.hessian_free import HessianFree
 from throughtime.training.memory_run import MemoryRun
 from throughtime.training.nt_asgd import NTASGD
 from throughtime.training.optimizers import (
@@ -42,7 +42,7 @@ from throughtime.training.training_state import (
     random_state,
     set_random_state,
 )
-from throughtime.training.update import backward, clip
+from throughtime.training.update import backward, clip, second_order_step
 from throughtime.training.within_memory import WithinMemory
 
 # So many updates in a row without a finite loss and gradient, and training goes back.
@@ -96,14 +96,14 @@ def train(
     """
     inputs, targets, mask = check_data(data)
     check_needs(config, run, validate, resume)
-    run_model, loss = _model_and_loss(model, loss)
+    run_model, loss = _model_and_loss(model, loss, config)
     loss = partial(loss, reduction=config.loss_reduction)
     problem = Problem(
         model, run_model, loss, inputs, targets, mask, config.loss_reduction
     )
     parameters = [p for p in model.parameters() if p.requires_grad]
     optimizer = build_optimizer(
-        config.optimizer, parameters, config.learning_rate, config.optimizer_options
+        config.optimizer, parameters, config.first_rate, config.optimizer_options
     )
     budget = math.inf if config.time_budget is None else config.time_budget
     store = MemoryRun() if run is None else run
@@ -162,26 +162,35 @@ def train(
                 reach = config.adaptive().measure(problem, at.step)
                 at.reach = reach.tau
                 yield report(_measured(at, reach))
-            rate = config.learning_rate * at.scale
+            rate = config.first_rate * at.scale
             for parameter_group in optimizer.param_groups:
                 parameter_group["lr"] = rate
             optimizer.zero_grad(set_to_none=True)
 
             # Forward and backward through time.
-            gradient = backward(
-                problem,
-                method(at.reach),
-                at.position,
-                at.carried,
-                windows=config.accumulate,
-                omega=config.omega,
-            )
-            value, tokens = gradient.loss, gradient.targets
+            if isinstance(optimizer, HessianFree):
+                gradient = second_order_step(
+                    problem,
+                    method(at.reach),
+                    at.position,
+                    at.carried,
+                    optimizer,
+                    share=config.curvature_share,
+                )
+            else:
+                gradient = backward(
+                    problem,
+                    method(at.reach),
+                    at.position,
+                    at.carried,
+                    windows=config.accumulate,
+                    omega=config.omega,
+                )
+            value, tokens, norm = gradient.loss, gradient.targets, gradient.norm
 
             # Clip and step, unless there is nothing sensible to step along.
-            norm = global_norm(p.grad for p in parameters if p.grad is not None)
             good, clipped = math.isfinite(value) and math.isfinite(norm), False
-            if good:
+            if good and not isinstance(optimizer, HessianFree):
                 clipped = clip(parameters, config, at.norms, norm)
                 optimizer.step()
             at.step += 1
@@ -213,7 +222,7 @@ def train(
                 yield report(_skipped(info))
             if at.bad_updates == BAD_UPDATES:
                 at = _go_back(at, load(store.load_state()))
-                event = report(_restored(at, config.learning_rate * at.scale))
+                event = report(_restored(at, config.first_rate * at.scale))
                 save()
                 yield event
             elif at.step % config.checkpoint_every == 0 and at.bad_updates == 0:
@@ -257,7 +266,7 @@ def train(
                     loss=held_out,
                     best=best,
                     improved=improved,
-                    learning_rate=config.learning_rate * at.scale,
+                    learning_rate=config.first_rate * at.scale,
                     seconds=at.seconds,
                 )
             )
@@ -278,10 +287,11 @@ def train(
 
 
 def _model_and_loss(
-    model: nn.Module, loss: Callable[..., Tensor] | None
+    model: nn.Module, loss: Callable[..., Tensor] | None, config: TrainingConfig
 ) -> tuple[Callable[..., tuple[Tensor, Any]], Callable[..., Tensor]]:
     """What maps inputs to outputs, and what maps those to the loss."""
-    own = own_loss(model) if loss is None else None
+    # Curvature is that of the loss in the outputs, which such a model never holds.
+    own = own_loss(model) if loss is None and not config.second_order else None
     if own is not None:
         return own.features, own.features_loss
     return model, cross_entropy if loss is None else loss

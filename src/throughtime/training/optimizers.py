@@ -10,15 +10,17 @@ from torch import Tensor
 
 from throughtime.checks import number
 from throughtime.errors import InvalidType, InvalidValue, unknown_name
+from throughtime.training.hessian_free import HessianFree
 from throughtime.training.nt_asgd import NTASGD
 
+HESSIAN_FREE = "hessian-free"
 _LEFT_OUT = {
     "lbfgs": "it needs a closure that computes the loss again",
     "sparseadam": "it needs sparse gradients",
     "muon": "it takes matrices only, and a model has biases too",
 }
 # Given by name, or of no use in a plain training loop.
-_NO_OPTIONS = ("params", "lr", "capturable", "differentiable")
+_NO_OPTIONS = ("params", "parameters", "lr", "capturable", "differentiable")
 
 OPTIMIZERS: dict[str, Any] = {
     name.lower(): kind
@@ -27,7 +29,7 @@ OPTIMIZERS: dict[str, Any] = {
     and issubclass(kind, torch.optim.Optimizer)
     and kind is not torch.optim.Optimizer
     and name.lower() not in _LEFT_OUT
-} | {"nt-asgd": NTASGD}
+} | {"nt-asgd": NTASGD, HESSIAN_FREE: HessianFree}
 
 
 def averaged(optimizer: torch.optim.Optimizer) -> AbstractContextManager[None]:

@@ -10,19 +10,23 @@ from throughtime.training.adaptive_clipping import threshold
 from throughtime.training.bptt import Method, Position, Problem
 from throughtime.training.clipping import clip_norm, clip_value, global_norm
 from throughtime.training.config import TrainingConfig
+from throughtime.training.hessian_free import HessianFree
 from throughtime.training.omega import omega_probes
+from throughtime.training.window_problem import WindowProblem
 
 
 class Gradient(NamedTuple):
     """What a backward pass left beside the gradients in ``.grad``.
 
     loss: per target that counts.
+    norm: joint norm of all gradients.
     targets: how many counted.
     carried: the model's state, detached, before ``position.start``.
     position: where the next window starts.
     """
 
     loss: float
+    norm: float
     targets: int
     carried: Any
     position: Position
@@ -62,7 +66,47 @@ def backward(
         value += part
     if problem.reduction == "sum":
         value /= max(targets, 1)
-    return Gradient(value, targets, state, position)
+    parameters = [p for p in problem.module.parameters() if p.grad is not None]
+    norm = global_norm(p.grad for p in parameters if p.grad is not None)
+    return Gradient(value, norm, targets, state, position)
+
+
+def second_order_step(
+    problem: Problem,
+    method: Method,
+    position: Position,
+    state: Any,
+    optimizer: HessianFree,
+    *,
+    share: float = 1.0,
+) -> Gradient:
+    """One step of Hessian-free optimisation on the next window.
+
+    The products with the curvature are made on a ``share`` of the streams, others at
+    every step.
+    """
+    window = method.next_window(position, len(problem.inputs))
+    targets = window.targets(problem.targets, problem.mask)
+    closure = WindowProblem(
+        problem.module,
+        problem.inputs,
+        problem.targets,
+        state,
+        window,
+        problem.loss,
+        problem.mask,
+        hidden=optimizer.param_groups[0]["structural_damping"] > 0,
+        curvature_share=share,
+        turn=window.loss_start,
+        reduction=problem.reduction,
+    )
+    value = optimizer.step(closure, closure.curvature)
+    if problem.reduction == "sum":
+        value /= max(targets, 1)
+    assert optimizer.last is not None
+    after = Position(window.carry, window.stop, position.epoch)
+    norm = optimizer.last.gradient_norm
+    return Gradient(value, norm, targets, closure.carried, after)
 
 
 def clip(

@@ -92,7 +92,7 @@ class WindowProblem:
     >>> import throughtime as tt
     >>> from throughtime.training.hessian_free import HessianFree
     >>> model, x = tt.GRU(2, 3), torch.randn(8, 1, 2)
-    >>> window, *_ = tt.training.TruncatedBPTT(4).windows(8)
+    >>> window, *_ = tt.training.windows(tt.training.TruncatedBPTT(4), 8)
     >>> zeros = torch.zeros(8, 1, 3)
     >>> problem = WindowProblem(model, x, zeros, None, window, tt.losses.mse)
     >>> optimizer = HessianFree(model.parameters(), damping=0.1)
