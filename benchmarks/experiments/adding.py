@@ -7,9 +7,10 @@ has 1/6. Gated and tanh networks of 70,000 parameters as in Bai, Kolter and Kolt
 arXiv 1803.01271; ReLU networks of 100 units started as IRNN (Le, Jaitly and Hinton,
 arXiv 1504.00941) and np-RNN (Talathi and Vartak, arXiv 1511.03771).
 
-Every network: Adam, batches of 32 new sequences, at most 7,000 updates. Every 250
-updates its error on 1,000 sequences is measured; the best weights are kept, training
-ends early below half of the aim, and the result is the error on 1,000 new sequences.
+Every network: Adam, batches of 32 new sequences, at most 7,000 updates, of the ReLU
+networks 20,000: IRNN only begins to learn after some 6,000. Every 250 updates the
+error on 1,000 sequences is measured; the best weights are kept, training ends early
+below half of the aim, and the result is the error on 1,000 new sequences.
 """
 
 import copy
@@ -22,8 +23,10 @@ from torch import Tensor, nn
 import throughtime as tt
 from throughtime.training import clip_norm, global_norm
 
-UPDATES, EVERY, BATCH, TEST = 7000, 250, 32, 1000
-GATED, RELU = {"rate": 2e-3, "max_norm": 5.0}, {"rate": 1e-3, "max_norm": 1.0}
+EVERY, BATCH, TEST = 250, 32, 1000
+SHORT, LONG = 7000, 20_000
+GATED = {"rate": 2e-3, "max_norm": 5.0, "most": SHORT}
+RELU = {"rate": 1e-3, "max_norm": 1.0, "most": LONG}
 # Network: its cell, how it is trained, and the error that it is to reach.
 NETWORKS = {
     "gru": (lambda: tt.cells.GRU(2, 150), GATED, 1e-3),
@@ -69,7 +72,7 @@ def train(cell: Cell) -> Row:
     validation = tt.data.adding(steps, TEST)
     errors, best, kept = [], math.inf, copy.deepcopy(model)
     update = skipped = clipped = 0
-    while update < UPDATES and best > aim / 2:
+    while update < settings["most"] and best > aim / 2:
         for _ in range(EVERY):
             x, target = tt.data.adding(steps, BATCH)
             optimizer.zero_grad()
@@ -117,15 +120,26 @@ def report(rows: list[Row]) -> None:
     one("gru, T = 600: test <= 1e-3", "gru", 600, 0, 1e-3)
     one("lstm, T = 600: test >= 0.15 (fails to learn)", "lstm", 600, 0.15, math.inf)
     one("tanh, T = 600: test >= 0.15 (fails to learn)", "tanh", 600, 0.15, math.inf)
-    solved = {}
-    for network in ("irnn", "np_rnn"):
-        found = tests(network, 150)
-        solved[network] = sum(t <= 0.01 for t in found) if len(found) == 5 else None
-        print(f"{network}, T = 150: {solved[network]} of 5 with test <= 0.01")
-    irnn, np_rnn = solved["irnn"], solved["np_rnn"]
-    verdict("irnn solves >= 3 of 5", None if irnn is None else irnn >= 3)
-    open_yet = irnn is None or np_rnn is None
-    verdict("np_rnn solves as many as irnn", None if open_yet else np_rnn >= irnn)
+    for most in (SHORT, LONG):
+        irnn, np_rnn = (solved(rows, name, most) for name in ("irnn", "np_rnn"))
+        verdict(
+            f"irnn, T = 150: {irnn} of 5 reach 0.01 within {most:,} updates, >= 3",
+            None if irnn is None else irnn >= 3,
+        )
+        verdict(
+            f"np_rnn, T = 150: {np_rnn} of 5, as many as irnn",
+            None if irnn is None or np_rnn is None else np_rnn >= irnn,
+        )
+
+
+def solved(rows: list[Row], network: str, most: int) -> int | None:
+    """Seeds that reach 0.01 within so many updates, and on the test, too."""
+    found = [r for r in rows if (r["network"], r["steps"]) == (network, 150)]
+    if len(found) < 5:
+        return None
+    return sum(
+        min(r["errors"][: most // EVERY]) <= 0.01 and r["test"] <= 0.01 for r in found
+    )
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ import torch
 
 import throughtime as tt
 from throughtime.errors import InvalidShape, InvalidType, InvalidValue
+from throughtime.training import omega as module
 from throughtime.training.omega import BOUND, omega_probes
 
 T, B, INPUT, H = 6, 3, 2, 4
@@ -261,6 +262,19 @@ def test_steps_without_gradient_do_not_count():
     with omega_probes(layer) as probes:
         layer(x)[0][3].sum().backward()
     assert 0 < probes.add_gradient(1.0) < 100
+
+
+def test_rows_may_come_in_blocks(monkeypatch):
+    """Blocks of 7 rows against all at once."""
+    layer, x = (
+        fill(tt.Recurrent(tt.cells.LSTM(INPUT, H, **DOUBLE))),
+        random(T, B, INPUT),
+    )
+    expected, _ = probed(layer, x)
+    gradient = layer.weight_hh_l0.grad.clone()
+    monkeypatch.setattr(module, "BLOCK", 7)
+    assert probed(layer, x)[0] == pytest.approx(expected, rel=1e-12)
+    torch.testing.assert_close(layer.weight_hh_l0.grad, gradient, rtol=1e-10, atol=0)
 
 
 def test_an_orthogonal_linear_network_has_omega_zero():

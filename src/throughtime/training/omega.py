@@ -9,14 +9,14 @@ recurrent matrices that stand between s_{t-1} and s_t. For tanh units it is that
 δ_t ∂s_t/∂s_{t-1} = W_hhᵀ diag(1 - h_t²) δ_t with h_t and δ_t held.
 
 Around forward and backward pass, probes keep every state and δ. Ω and its gradient are
-then one step of the cell on all T·B rows at once, with no way back through time.
+then one step of the cell on each of T·B rows, many at once, with no way back in time.
 """
 
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from inspect import signature
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -35,6 +35,8 @@ BOUND = 1e-20
 MATRICES = ("weight_hh", "weight_mh", "weight_hr")
 REDUCTIONS = ("sum", "mean")
 MASKS = ("recurrent_dropout", "weight_drop")
+# Rows at once, so that memory for a long sequence stays small.
+BLOCK = 4096
 
 
 @dataclass
@@ -49,6 +51,24 @@ class _Call:
     added: tuple[Any, ...]
     wants_states: bool
     states: tuple[Any, ...] = ()
+
+
+class _Steps(NamedTuple):
+    """All steps of one layer and direction, a row for each step and sequence.
+
+    rows: those that count, (N,).
+    x: their input; (T·B, I), like all that follow.
+    before: s_{t-1}, by field.
+    delta: δ_t, by field.
+    """
+
+    cell: Cell
+    weights: dict[str, Tensor]
+    batch: int
+    rows: Tensor
+    x: Tensor
+    before: Any
+    delta: Any
 
 
 class OmegaProbes:
@@ -95,30 +115,26 @@ class OmegaProbes:
                 "there is no δ, because no loss of these layers has been "
                 "differentiated; call loss.backward() before add_gradient"
             )
-        omega, count = torch.zeros(()), 0
-        for call in calls:
-            share = call.x.size(1) if reduction == "sum" else 1
-            for quotients in _quotients(call):
-                terms = (quotients**power - 1) ** 2
-                omega = omega.to(terms) + terms.sum() / share
-                count += len(terms)
-        if reduction == "mean":
-            omega = omega / max(1, count)
-        if alpha and omega.requires_grad:
-            _add(alpha * omega, [call.layer for call in calls])
-        return float(omega.detach())
+        layers = [steps for call in calls for steps in _steps(call)]
+        count = sum(len(steps.rows) for steps in layers)
+        value = torch.zeros((), dtype=torch.float64)
+        for steps in layers:
+            share = 1 / (steps.batch if reduction == "sum" else count or 1)
+            for rows in steps.rows.split(BLOCK):
+                terms = (_quotients(steps, rows) ** power - 1) ** 2
+                omega = share * terms.sum()
+                value = value.to(omega.device) + omega.detach()
+                if alpha and len(rows):
+                    _add(alpha * omega, steps.weights)
+        return float(value)
 
 
-def _add(scaled: Tensor, layers: Sequence[Recurrent]) -> None:
-    matrices = [
-        weight
-        for layer in layers
-        for index in range(len(layer.cells))
-        for name, weight in layer.weights(index).items()
-        if name in MATRICES and weight.requires_grad
-    ]
-    found = torch.autograd.grad(scaled, matrices, materialize_grads=True)
-    for weight, gradient in zip(matrices, found, strict=True):
+def _add(scaled: Tensor, weights: dict[str, Tensor]) -> None:
+    known = [w for n, w in weights.items() if n in MATRICES and w.requires_grad]
+    if not known:
+        return
+    found = torch.autograd.grad(scaled, known, materialize_grads=True)
+    for weight, gradient in zip(known, found, strict=True):
         weight.grad = gradient if weight.grad is None else weight.grad + gradient
 
 
@@ -257,16 +273,23 @@ def _time_first(value: Tensor, batch_first: bool) -> Tensor:
     return value.transpose(0, 1) if batch_first else value
 
 
-def _quotients(call: _Call) -> Iterator[Tensor]:
-    """‖δ_t ∂s_t/∂s_{t-1}‖ / ‖δ_t‖ of every layer and direction, of all that count."""
+def _steps(call: _Call) -> Iterator[_Steps]:
+    """The steps of every layer and direction."""
     layer, x = call.layer, call.x
     for index, cell in enumerate(layer.cells):
-        weights = cell.prepare(layer.weights(index))
-        delta = [
-            torch.zeros_like(field) if field.grad is None else field.grad
-            for field in call.added[index]
-        ]
-        yield _of_one_cell(cell, weights, x, _states_before(call, index), delta)
+        added, before = call.added[index], _states_before(call, index)
+        delta = [torch.zeros_like(f) if f.grad is None else f.grad for f in added]
+        flat = [field.flatten(0, 1) for field in delta]
+        squared = torch.stack([field.square().sum(-1) for field in flat]).sum(0)
+        yield _Steps(
+            cell,
+            layer.weights(index),
+            x.size(1),
+            (squared >= BOUND).nonzero().squeeze(-1),
+            x.flatten(0, 1),
+            type(before)(*(field.flatten(0, 1) for field in before)),
+            type(before)(*flat),
+        )
         if (index + 1) % layer.num_directions == 0:  # on to the next layer
             first = index + 1 - layer.num_directions
             above = torch.cat([s.h for s in call.states[first : index + 1]], -1)
@@ -294,24 +317,19 @@ def _states_before(call: _Call, index: int) -> Any:
     return type(start)(*fields)
 
 
-def _of_one_cell(
-    cell: Cell, weights: Any, x: Tensor, before: Any, delta: list[Tensor]
-) -> Tensor:
-    """The quotients (N,) of those of T·B rows that count, by one step of all."""
-    sizes = torch.cat(delta, -1).flatten(0, 1)
-    rows = (sizes.square().sum(-1) >= BOUND).nonzero().squeeze(-1)
-    norms = torch.linalg.vector_norm(sizes[rows], dim=-1)
+def _quotients(steps: _Steps, rows: Tensor) -> Tensor:
+    """‖δ_t ∂s_t/∂s_{t-1}‖ / ‖δ_t‖ of these rows, (N,)."""
+    weights = steps.cell.prepare(steps.weights)
     constants = {
         name: w.detach() if isinstance(w, Tensor) and name not in MATRICES else w
         for name, w in weights.items()
     }
-    delta = [field.flatten(0, 1)[rows] for field in delta]
-    fields = (field.flatten(0, 1)[rows].requires_grad_() for field in before)
-    old = type(before)(*fields)
+    delta = [field[rows] for field in steps.delta]
+    old = type(steps.before)(*(f[rows].requires_grad_() for f in steps.before))
     with torch.no_grad():
-        a_x = cell.input_part(x.flatten(0, 1)[rows], weights)
+        a_x = steps.cell.input_part(steps.x[rows], weights)
     with torch.enable_grad(), _ConstantProducts():
-        new, _ = cell.advance(a_x, old, constants)
+        new, _ = steps.cell.advance(a_x, old, constants)
     pairs = [(s, d) for s, d in zip(new, delta, strict=True) if s.requires_grad]
     back = torch.autograd.grad(
         [s for s, _ in pairs],
@@ -320,7 +338,8 @@ def _of_one_cell(
         create_graph=True,
         materialize_grads=True,
     )
-    return torch.linalg.vector_norm(torch.cat(back, -1), dim=-1) / norms
+    norms = [torch.linalg.vector_norm(torch.cat(f, -1), dim=-1) for f in (back, delta)]
+    return norms[0] / norms[1]
 
 
 class _ConstantProducts(TorchFunctionMode):
