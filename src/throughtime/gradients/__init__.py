@@ -1,5 +1,7 @@
 """Gradients through time, term by term."""
 
+from throughtime.gradients.decomposition import Decomposition as Decomposition
+from throughtime.gradients.decomposition import decompose as decompose
 from throughtime.gradients.depth import Depth as Depth
 from throughtime.gradients.depth import depth as depth
 from throughtime.gradients.descent import LossChange as LossChange
