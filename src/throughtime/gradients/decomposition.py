@@ -10,7 +10,7 @@ for a layer that runs forward, so T (T + 1) / 2 terms in all.
 """
 
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -19,37 +19,10 @@ from torch.utils._pytree import tree_leaves
 
 from throughtime.checks import positive_int
 from throughtime.errors import InvalidShape, InvalidType, InvalidValue, unknown_name
+from throughtime.gradients.by_name import ByName
 from throughtime.gradients.occurrences import Place, place, time_dim
 from throughtime.gradients.table import Part, Table
 from throughtime.gradients.taps import Taps, Use
-
-
-class ByName(Mapping[str, Tensor]):
-    """Tensors by the name of a parameter, each computed when it is first asked for.
-
-    Raises:
-        InvalidValue: an unknown name; the message lists the known ones.
-    """
-
-    def __init__(self, names: Sequence[str], compute: Callable[[str], Tensor]) -> None:
-        self._names, self._compute = list(names), compute
-        self._done: dict[str, Tensor] = {}
-
-    def __getitem__(self, name: str) -> Tensor:
-        if name not in self._names:
-            raise unknown_name("parameter", name, self._names)
-        if name not in self._done:
-            self._done[name] = self._compute(name)
-        return self._done[name]
-
-    def __contains__(self, name: object) -> bool:
-        return name in self._names
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._names)
-
-    def __len__(self) -> int:
-        return len(self._names)
 
 
 def decompose(
@@ -232,7 +205,8 @@ class Decomposition:
         if own or piece.source.is_leaf:
             return own
         names = list(self._parameters)
-        found = torch.autograd.grad(
+        # None for a parameter that is no part of it, which the types do not say.
+        found: Any = torch.autograd.grad(
             piece.source.sum(),
             [self._parameters[name] for name in names],
             retain_graph=True,
@@ -250,7 +224,7 @@ class Decomposition:
         with warnings.catch_warnings():
             # Some operations of a loss run one by one.
             warnings.filterwarnings("ignore", "There is a performance drop")
-            found = torch.autograd.grad(
+            found: Any = torch.autograd.grad(
                 self._graph,
                 tensors,
                 eye,
@@ -370,7 +344,10 @@ class Decomposition:
     # ---- what passes through the layers
 
     def output_gradients(self, *, per_loss_step: bool = False) -> Tensor:
-        """∂L/∂o_t, of the shape of the output; or ∂L_j/∂o_t with a dimension J first."""
+        """∂L/∂o_t, of the shape of the output.
+
+        With ``per_loss_step`` ∂L_j/∂o_t, with a dimension J in front.
+        """
         if per_loss_step:
             return self._batched([self._output], "output_gradients")[0]
         return torch.autograd.grad(

@@ -146,11 +146,12 @@ class Taps(TorchFunctionMode):
                 "register it as an attribute of the model"
             )
         name = self._names.pop(0)
-        self._layer, self._steps = name, one.x.size(0)
-        self.layouts.append(Layout(*one.x.shape[:2], *self._call))
+        count, batch = one.x.size(0), one.x.size(1)
+        self._layer, self._steps = name, count
+        self.layouts.append(Layout(count, batch, *self._call))
         options = dict(one.options)
         self.reverse[name] = options["reverse"]
-        (probe,) = zero_perturbation([one.cell], *one.x.shape[:2], one.x)
+        (probe,) = zero_perturbation([one.cell], count, batch, one.x)
         self.states[name] = probe
         given = options["perturbation"] or (None,) * len(probe)
         options["perturbation"] = type(probe)(
@@ -161,7 +162,7 @@ class Taps(TorchFunctionMode):
             for weight in one.weights.values()
             if isinstance(weight, Tensor) and weight.requires_grad
         }
-        steps = range(one.x.size(0))
+        steps = range(count)
         order = iter(reversed(steps) if options["reverse"] else steps)
         cell: Any = _StepByStep(one.cell, self, order)
         try:
@@ -183,9 +184,9 @@ class Taps(TorchFunctionMode):
     # ---- what torch is asked to do
 
     def __torch_function__(
-        self, func: Any, types: Any, args: Any = (), kwargs: Any = None
+        self, func: Any, types: Any, args: Any = None, kwargs: Any = None
     ) -> Any:
-        kwargs = kwargs or {}
+        args, kwargs = args or (), kwargs or {}
         if func is F.linear:
             return self._linear(*args, **kwargs)
         if self._step is None:
@@ -209,7 +210,7 @@ class Taps(TorchFunctionMode):
             return Piece(tensor)
         return self._views[id(tensor)][1] if id(tensor) in self._views else None
 
-    def _linear(self, input: Tensor, weight: Any, bias: Any = None) -> Tensor:
+    def _linear(self, input: Any, weight: Any, bias: Any = None) -> Tensor:
         # Inside a step a parameter may also stand in the place of an input.
         x = input if self._step is None else self._value(input)
         pieces = (self._piece(weight), self._piece(bias))
