@@ -21,6 +21,7 @@ from throughtime.checks import positive_int
 from throughtime.errors import InvalidShape, InvalidType, InvalidValue, unknown_name
 from throughtime.gradients.by_name import ByName
 from throughtime.gradients.occurrences import Place, place, time_dim
+from throughtime.gradients.stack_step import arguments
 from throughtime.gradients.table import Part, Table
 from throughtime.gradients.taps import Taps, Use
 
@@ -77,7 +78,7 @@ def decompose(
             raise unknown_name("parameter", name, known)
     taps = Taps()
     with taps.listening(model):
-        outputs = model(*inputs if isinstance(inputs, tuple) else (inputs,))
+        outputs = model(*arguments(inputs))
         if not taps.layouts:
             raise InvalidType(
                 "model called no recurrent layer of throughtime, so there is no "

@@ -15,6 +15,7 @@ from torch.utils._pytree import tree_leaves
 
 from throughtime.checks import positive_int
 from throughtime.errors import InvalidValue, unknown_name
+from throughtime.gradients.stack_step import arguments
 
 
 def output_jacobian(
@@ -49,7 +50,7 @@ def output_jacobian(
             raise unknown_name("parameter", name, known)
     names = list(known) if parameters is None else list(parameters)
     theta = {name: known[name].detach() for name in names}
-    args = inputs if isinstance(inputs, tuple) else (inputs,)
+    args = arguments(inputs)
 
     def output(theta: dict[str, Tensor]) -> Tensor:
         found = tree_leaves(functional_call(model, theta, args))

@@ -43,7 +43,9 @@ def real_time_recurrent_learning(
 ) -> Iterator[OnlineStep]:
     """The gradient of every step's loss while the sequence runs.
 
-    Summed over steps it is the gradient of backpropagation through time.
+    Summed over steps it is the gradient of backpropagation through time. Parameters may
+    be changed between steps, as online learning does; what was gathered so far then is
+    of the old ones.
 
     Args:
         layer: a recurrent layer of any cell, also several layers; one direction.

@@ -1,4 +1,4 @@
-"""One step of a whole stack of layers as a pure function of one flat state."""
+"""What goes into models, and a stack of layers as a pure function of one state."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -38,6 +38,11 @@ def check_one_way(layer: Any, x: Any, needs: str) -> None:
             "x must have shape (T, B, I) with T > 0, time first, and layer no "
             f"batch_first, got {tuple(x.shape)}; use x.transpose(0, 1)"
         )
+
+
+def arguments(inputs: Any) -> tuple[Any, ...]:
+    """The arguments of a model: a tuple of them, or one, such as a PackedSequence."""
+    return inputs if type(inputs) is tuple else (inputs,)
 
 
 def flatten_state(state: tuple[Any, ...]) -> Tensor:
