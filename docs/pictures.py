@@ -1,11 +1,11 @@
-"""Draw the pictures of the README: ``python docs/pictures.py``."""
+"""Draw the pictures of the pages: ``python docs/pictures.py``."""
 
 from pathlib import Path
 
 import torch
 
 import throughtime as tt
-from throughtime.plots import gradient_norm_against_lag, to_svg
+from throughtime.plots import gradient_norm_against_lag, gradient_terms, to_svg
 
 FOLDER = Path(__file__).parent / "pictures"
 STEPS, UNITS = 60, 100
@@ -32,6 +32,21 @@ def main() -> None:
     for dark, name in ((False, "light"), (True, "dark")):
         figure = gradient_norm_against_lag(flows, dark=dark)
         path = FOLDER / f"gradient_reach_{name}.svg"
+        path.write_text(to_svg(figure, dark=dark), encoding="utf-8")
+    draw_terms()
+
+
+def draw_terms() -> None:
+    """The terms of the gradient of a fresh layer with a loss at every step."""
+    torch.manual_seed(0)
+    terms = tt.gradients.decompose(
+        tt.RNN(3, 16),
+        torch.randn(30, 4, 3),
+        lambda result: result[0].square().sum((1, 2)),
+    )
+    for dark, name in ((False, "light"), (True, "dark")):
+        figure = gradient_terms(terms, "weight_hh_l0", dark=dark)
+        path = FOLDER / f"gradient_terms_{name}.svg"
         path.write_text(to_svg(figure, dark=dark), encoding="utf-8")
 
 

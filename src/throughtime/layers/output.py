@@ -16,6 +16,7 @@ from throughtime import kernels
 from throughtime.checks import number
 from throughtime.errors import InvalidShape
 from throughtime.kernels.recurrence import DTYPES
+from throughtime.layers.instrument import instrument
 from throughtime.layers.native import transformed
 from throughtime.layers.unroll import check_backend
 from throughtime.losses import (
@@ -114,6 +115,7 @@ def _fits(tensors: Sequence[Tensor]) -> bool:
         and all(t.device.type == "cpu" and t.dtype == dtype for t in tensors)
         and not torch.is_autocast_enabled("cpu")
         and not transformed()
+        and instrument() is None
     )
 
 

@@ -4,6 +4,7 @@ from throughtime.plots.comparison import Measured as Measured
 from throughtime.plots.comparison import gradient_reach as gradient_reach
 from throughtime.plots.comparison import quality_against_speed as quality_against_speed
 from throughtime.plots.curves import training_curves as training_curves
+from throughtime.plots.decomposition import gradient_terms as gradient_terms
 from throughtime.plots.gradient_flow import (
     gradient_norm_against_lag as gradient_norm_against_lag,
 )
