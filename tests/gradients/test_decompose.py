@@ -100,6 +100,24 @@ def test_random_masks_are_those_of_the_same_seed():
     check(layer, x_of(), squares)
 
 
+class ByMatmul(tt.cells.Elman):
+    """Multiplies in its own way, and with a parameter twice in a step."""
+
+    def input_part(self, x, weights):
+        return x @ weights["weight_ih"].t() + weights["bias_ih"]
+
+    def recurrent_part(self, h, weights):
+        weight = weights["weight_hh"]
+        low = torch.nn.functional.linear(h, weight[:2]) @ weight[:2].exp()
+        return low + torch.nn.functional.linear(weights["bias_hh"], weight)
+
+
+def test_a_cell_that_multiplies_in_its_own_way():
+    layer = tt.Recurrent(ByMatmul(3, 4, dtype=DOUBLE), 2, backend="loop")
+    terms = check(layer, x_of(), squares)
+    assert set(terms.norms) == set(terms.total)
+
+
 def test_batch_first_unbatched_and_packed():
     layer = make("gru", batch_first=True)
     check(layer, x_of().transpose(0, 1), lambda r: r[0].square().sum((0, 2)))

@@ -13,6 +13,7 @@ from tests.gradients.common import (
     by_autograd,
     make,
     squares,
+    weighted,
     x_of,
 )
 from throughtime.errors import InvalidShape, InvalidType, InvalidValue
@@ -116,7 +117,6 @@ def test_shares_of_lags():
     ).norm(dim=1)
     torch.testing.assert_close(terms.lag_norms(), norms, **TOLERANCE)
     assert terms.share_beyond(1) == pytest.approx(float(norms[2:].sum() / norms.sum()))
-    assert terms.share_beyond(-1) == 1
     assert terms.share_beyond(3) == 0
 
 
@@ -160,9 +160,16 @@ def test_errors():
         decompose(layer, x, squares, memory_limit=1000)
     with pytest.raises(InvalidShape, match="shape of the model's output"):
         decompose(layer, x, output_gradients=x[0])
+    with pytest.raises(InvalidShape, match="got no steps"):
+        decompose(layer, x[:0], squares)
+    with pytest.raises(InvalidValue, match=r"loss_step must lie in \[0, 5\], got 6"):
+        decompose(layer, x, weighted, loss_step=6).per_lag["weight_hh_l0"]
     with pytest.raises(InvalidShape, match="have no lags"):
         decompose(layer, x, lambda r: squares(r)[:4]).per_lag["weight_hh_l0"]
     terms = decompose(layer, x, squares)
+    for of_lag in (terms.up_to_lag, terms.share_beyond):
+        with pytest.raises(InvalidValue, match="lag must be 0"):
+            of_lag(-1)
     with pytest.raises(InvalidValue, match="unknown parameter 'w': known are"):
         terms.norms["w"]
     with pytest.raises(InvalidValue, match=r"k must lie in \[0, 5\], got 6"):

@@ -268,6 +268,10 @@ class Decomposition:
         when = torch.arange(count)
         if not self._several:
             when[0] = steps - 1 if self._loss_step is None else self._loss_step
+            if not 0 <= when[0] < steps:
+                raise InvalidValue(
+                    f"loss_step must lie in [0, {steps - 1}], got {self._loss_step}"
+                )
         elif count != steps:
             raise InvalidShape(
                 f"{count} loss steps and {steps} occurrences have no lags; return one "
@@ -323,7 +327,11 @@ class Decomposition:
 
         This is the gradient of backpropagation truncated ``lag`` steps before each loss
         step (a window that slides, not chunks).
+
+        Raises:
+            InvalidValue: ``lag`` is negative.
         """
+        _check_lag(lag)
         return {name: sums[: lag + 1].sum(0) for name, sums in self.per_lag.items()}
 
     def lag_norms(self, names: Sequence[str] | None = None) -> Tensor:
@@ -337,7 +345,11 @@ class Decomposition:
 
         G_l is what lag l adds to the gradient of all parameters together, or of those
         called ``names``.
+
+        Raises:
+            InvalidValue: ``lag`` is negative.
         """
+        _check_lag(lag)
         norms = self.lag_norms(names)
         whole = float(norms.sum())
         return float(norms[lag + 1 :].sum()) / whole if whole else 0.0
@@ -373,3 +385,8 @@ class Decomposition:
             name: type(state)(*(next(found) for _ in state))
             for name, state in self._taps.states.items()
         }
+
+
+def _check_lag(lag: int) -> None:
+    if lag < 0:
+        raise InvalidValue(f"lag must be 0 (the loss step itself) or more, got {lag}")

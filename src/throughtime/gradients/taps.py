@@ -23,7 +23,7 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_leaves, tree_map
 
 from throughtime.cells import Cell
-from throughtime.errors import InvalidType, InvalidValue
+from throughtime.errors import InvalidShape, InvalidType, InvalidValue
 from throughtime.layers import Recurrent
 from throughtime.layers.instrument import run_by
 from throughtime.layers.loop import Pass, Unrolled, loop
@@ -147,6 +147,8 @@ class Taps(TorchFunctionMode):
             )
         name = self._names.pop(0)
         count, batch = one.x.size(0), one.x.size(1)
+        if not count:
+            raise InvalidShape(f"the layer {name!r} got no steps, T = 0; give it some")
         self._layer, self._steps = name, count
         self.layouts.append(Layout(count, batch, *self._call))
         options = dict(one.options)
