@@ -5,6 +5,7 @@ import torch
 
 import throughtime as tt
 from throughtime.errors import InvalidShape, InvalidType
+from throughtime.layers.unroll import unroll
 
 DOUBLE = torch.float64
 BACKENDS = ("auto", "loop")
@@ -131,11 +132,17 @@ def test_second_derivatives_under_a_gain():
 @pytest.mark.parametrize(
     ("gain", "error", "says"),
     [
-        ([1.0], InvalidType, "carry_gain should be a tensor .* got list"),
+        (1.0, InvalidType, "carry_gain should be a tensor .* got float"),
+        ([1.0], InvalidType, "carry_gain should be a tensor .* got float"),
         (torch.ones(5, 2, dtype=DOUBLE), InvalidType, r"got torch.float64; use carry"),
         (torch.ones(5, 2, dtype=torch.int64), InvalidType, "or of bool, got torch.in"),
         (torch.ones(2, 5), InvalidShape, r"shape \(5, 2\) time first, got \(2, 5\)"),
         (torch.ones(5), InvalidShape, r"got \(5,\)"),
+        (
+            [torch.ones(5, 2)] * 2,
+            InvalidShape,
+            "have 1 of them, one per layer .* got 2",
+        ),
     ],
 )
 @pytest.mark.parametrize("batch_first", [False, True])
@@ -147,3 +154,38 @@ def test_what_no_gain_is(gain, error, says, batch_first):
         gain = gain.T if isinstance(gain, torch.Tensor) and gain.dim() == 2 else gain
     with pytest.raises(error, match=says):
         layer(x, carry_gain=gain)
+
+
+@pytest.mark.parametrize("backend", ["loop", "auto"])
+def test_a_gain_for_each_layer_and_direction(backend):
+    """Truth: every layer and direction by itself, one after the other."""
+    torch.manual_seed(0)
+    cell = tt.cells.LSTM(3, 4)
+    layer = tt.Recurrent(cell, 2, bidirectional=True, backend=backend).double()
+    x = torch.randn(5, 2, 3, dtype=DOUBLE)
+    gains = [torch.rand(5, 2, dtype=DOUBLE) for _ in range(4)]
+    outputs, _ = layer(x, carry_gain=gains)
+    outputs.square().sum().backward()
+    found = {name: p.grad.clone() for name, p in layer.named_parameters()}
+    layer.zero_grad()
+    h = x
+    for level in range(2):
+        parts = []
+        for direction in range(2):
+            index = 2 * level + direction
+            parts.append(
+                unroll(
+                    layer.cells[index],
+                    h,
+                    layer.initial_state(2)[index],
+                    layer.weights(index),
+                    reverse=direction == 1,
+                    carry_gain=gains[index],
+                    backend="loop",
+                ).outputs
+            )
+        h = torch.cat(parts, -1)
+    assert torch.allclose(h, outputs, rtol=1e-12)
+    h.square().sum().backward()
+    for name, p in layer.named_parameters():
+        assert torch.allclose(found[name], p.grad, rtol=1e-10, atol=1e-13), name
