@@ -141,7 +141,7 @@ def test_second_derivatives_under_a_gain():
         (
             [torch.ones(5, 2)] * 2,
             InvalidShape,
-            "have 1 of them, one per layer .* got 2",
+            "have 1 of them.* got 2",
         ),
     ],
 )
