@@ -160,7 +160,7 @@ def main() -> None:
     ask = argparse.ArgumentParser(description=__doc__)
     ask.add_argument("--steps", type=int, default=100, help="T")
     ask.add_argument("--units", type=int, default=50)
-    ask.add_argument("--batch", type=int, default=500, help="of Hessian-free updates")
+    ask.add_argument("--batch", type=int, default=1000, help="of Hessian-free updates")
     ask.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     ask.add_argument(
         "--sizes", type=int, nargs="+", default=[20], help="batches of SGD"
@@ -170,7 +170,7 @@ def main() -> None:
     ask.add_argument("--max-iterations", type=int, default=100)
     ask.add_argument("--damping", type=float, default=0.03)
     ask.add_argument("--structural-damping", type=float, default=0.03)
-    ask.add_argument("--curvature-share", type=float, default=0.2)
+    ask.add_argument("--curvature-share", type=float, default=0.25)
     ask.add_argument("--preconditioner", type=float, default=0.0)
     ask.add_argument("--threads", type=int, default=1)
     ask.add_argument("--out", type=Path)
