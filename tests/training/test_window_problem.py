@@ -7,7 +7,7 @@ from torch import nn
 import throughtime as tt
 from throughtime.errors import InvalidValue
 from throughtime.models import LanguageModel, LanguageModelConfig
-from throughtime.training.bptt import TruncatedBPTT, window_loss
+from throughtime.training.bptt import TruncatedBPTT, window_loss, windows
 from throughtime.training.hessian_free import HessianFree
 from throughtime.training.window_problem import WindowProblem, record_hidden
 
@@ -31,7 +31,7 @@ class TestWindowProblem:
         model, (inputs, targets) = language_model(), text()
         mask = torch.rand(12, 4) > 0.3 if masked else None
         state = None
-        for window in TruncatedBPTT(6, stride=stride).windows(12):
+        for window in windows(TruncatedBPTT(6, stride=stride), 12):
             loss = tt.losses.cross_entropy
             problem = WindowProblem(model, inputs, targets, state, window, loss, mask)
             found = problem()
@@ -51,7 +51,7 @@ class TestWindowProblem:
         losses = []
         for _ in range(10):
             state = None
-            for window in TruncatedBPTT(12).windows(24):
+            for window in windows(TruncatedBPTT(12), 24):
                 problem = WindowProblem(
                     model,
                     inputs,
@@ -69,7 +69,7 @@ class TestWindowProblem:
     @pytest.mark.parametrize("reduction", ["mean", "sum"])
     def test_less_data_for_the_curvature(self, reduction):
         model, (inputs, targets) = language_model(), text()
-        (window,) = TruncatedBPTT(12).windows(12)
+        (window,) = windows(TruncatedBPTT(12), 12)
 
         def loss(outputs, targets, *, mask=None):
             return tt.losses.cross_entropy(
@@ -93,7 +93,7 @@ class TestWindowProblem:
 
     def test_a_state_that_cannot_be_divided(self):
         model, x = tt.GRU(2, 3), torch.randn(8, 4, 2)
-        (window,) = TruncatedBPTT(8).windows(8)
+        (window,) = windows(TruncatedBPTT(8), 8)
         state = torch.zeros(1, 4, 3)
         with pytest.raises(InvalidValue, match="select_state"):
             WindowProblem(
@@ -103,7 +103,7 @@ class TestWindowProblem:
     @pytest.mark.parametrize("share", [0, 1.1])
     def test_share_out_of_range(self, share):
         model, x = tt.GRU(2, 3), torch.randn(8, 4, 2)
-        (window,) = TruncatedBPTT(8).windows(8)
+        (window,) = windows(TruncatedBPTT(8), 8)
         with pytest.raises(InvalidValue, match="curvature_share"):
             WindowProblem(
                 model, x, x, None, window, tt.losses.mse, curvature_share=share
