@@ -179,11 +179,13 @@ class TestResume:
         assert saved["param_groups"][0]["damping"] != 0.1
         again, other = begin()
         again.load_state_dict(weights)
+        assert other.steps == 0
         load_optimizer_state(other, saved)
         for step in range(3, 6):
             optimizer.step(task(model, step))
             other.step(task(again, step))
         assert optimizer.last == other.last
+        assert optimizer.steps == other.steps == 6
         for a, b in zip(model.parameters(), again.parameters(), strict=True):
             assert torch.equal(a, b)
 

@@ -146,6 +146,11 @@ class HessianFree(torch.optim.Optimizer):
         """λ of the next step."""
         return self.param_groups[0]["damping"]
 
+    @property
+    def steps(self) -> int:
+        """Steps made; it is part of the state, and so goes on after a resume."""
+        return self.state.get(self._parameters[0], {}).get("step", 0)
+
     @torch.enable_grad()
     def step(  # pyright: ignore[reportIncompatibleMethodOverride] - needs a closure
         self, closure: Closure, curvature: Closure | None = None
