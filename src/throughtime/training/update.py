@@ -97,7 +97,7 @@ def second_order_step(
         problem.mask,
         hidden=optimizer.param_groups[0]["structural_damping"] > 0,
         curvature_share=share,
-        turn=window.loss_start,
+        turn=optimizer.steps,
         reduction=problem.reduction,
     )
     value = optimizer.step(closure, closure.curvature)
