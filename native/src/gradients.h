@@ -283,14 +283,17 @@ class WeightGradients {
         place(side, o, first + i, gate, unit, count);
         T* to = static_cast<T*>(grad) +
                 (sides[side].order[gate] * sides[side].units + unit) * features;
-        for (int64_t f0 = 0; f0 < features; f0 += 16)
-          for (int u = 0; u < count; ++u)
-            for (int64_t f = f0; f < std::min(features, f0 + 16); ++f) {
-              T sum = sums[0][from + (f * n + i) * lanes<T> + u];
-              for (int k = 1; k < threads; ++k)
-                sum += sums[size_t(k)][from + (f * n + i) * lanes<T> + u];
-              to[u * features + f] = sum;
-            }
+        for (int64_t f = 0; f < features; f += lanes<T>) {
+          const int here = int(std::min<int64_t>(lanes<T>, features - f));
+          vec<T> v[lanes<T>] = {};
+          for (int r = 0; r < here; ++r) {
+            const int64_t at = from + ((f + r) * n + i) * lanes<T>;
+            v[r] = load(sums[0] + at);
+            for (int k = 1; k < threads; ++k) v[r] += load(sums[size_t(k)] + at);
+          }
+          transpose<T>(v);
+          for (int u = 0; u < count; ++u) store_some(to + u * features + f, v[u], here);
+        }
       }
     });
   }

@@ -23,11 +23,31 @@ TT_INLINE W kept_as(T x) {
   }
 }
 
-// A 16 x 16 (or lanes x lanes) block at a time, so that what is written stays in L1:
 // panel[k][column] = weight[row_of(column)][k]; columns without a row (-1) are zero.
+// There are whole vectors of columns.
 template <class T, class W, class RowOf>
 void pack_transposed(const T* weight, int64_t ld, int64_t K, int64_t columns, RowOf row_of,
                      W* panel) {
+  if constexpr (std::is_same_v<W, T>) {
+    constexpr int64_t n = lanes<T>;
+    for (int64_t j = 0; j < columns; j += n) {
+      const T* from[n];
+      for (int64_t i = 0; i < n; ++i) {
+        const int64_t row = row_of(j + i);
+        from[i] = row < 0 ? nullptr : weight + row * ld;
+      }
+      for (int64_t k = 0; k < K; k += n) {
+        const int64_t count = std::min(n, K - k);
+        vec<T> v[n];
+        for (int64_t i = 0; i < n; ++i)
+          v[i] = from[i] ? load_some(from[i] + k, int(count)) : vec<T>{};
+        transpose<T>(v);
+        for (int64_t i = 0; i < count; ++i) store(panel + (k + i) * columns + j, v[i]);
+      }
+    }
+    return;
+  }
+  // A block at a time, so that what is written stays in L1.
   constexpr int64_t block = 16;
   for (int64_t k0 = 0; k0 < K; k0 += block) {
     const int64_t k1 = std::min(K, k0 + block);

@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <cstring>
 #include <type_traits>
+#include <utility>
 #if defined(__AVX512F__) || defined(__AVX2__)
 #include <immintrin.h>
 #endif
@@ -74,6 +75,36 @@ TT_INLINE void store_some(T* p, vec<T> v, int n) {
 #else
   for (int i = 0; i < n; ++i) p[i] = v[i];
 #endif
+}
+
+// Lanes of a and b in turns, from lane `First` on.
+template <int First, class T, size_t... I>
+TT_INLINE vec<T> in_turns(vec<T> a, vec<T> b, std::index_sequence<I...>) {
+#if defined(__clang__)
+  return __builtin_shufflevector(a, b, (First + int(I / 2) + (I % 2 ? lanes<T> : 0))...);
+#else
+  typedef typename Vec<T>::ints ints;
+  return __builtin_shuffle(a, b, ints{(First + int(I / 2) + (I % 2 ? lanes<T> : 0))...});
+#endif
+}
+
+// Lane i of v[j] and lane j of v[i] change places: as in a deck of cards that is
+// shuffled perfectly until rows have become columns.
+template <class T>
+TT_INLINE void transpose(vec<T>* v) {
+  constexpr int n = lanes<T>;
+  constexpr auto every = std::make_index_sequence<size_t(n)>();
+#pragma GCC unroll 4
+  for (int round = 1; round < n; round *= 2) {
+    vec<T> next[n];
+#pragma GCC unroll 8
+    for (int i = 0; i < n / 2; ++i) {
+      next[2 * i] = in_turns<0, T>(v[i], v[i + n / 2], every);
+      next[2 * i + 1] = in_turns<n / 2, T>(v[i], v[i + n / 2], every);
+    }
+#pragma GCC unroll 16
+    for (int i = 0; i < n; ++i) v[i] = next[i];
+  }
 }
 
 // Like store_some, past the caches where that is possible: for what is read much later.
