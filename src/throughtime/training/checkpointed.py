@@ -210,7 +210,8 @@ class _Run:
         state = place.state
         for block in range(begin, end):
             start, stop = self._bounds[block : block + 2]
-            _, state = self._model(self._inputs[start:stop], state)
+            outputs, state = self._model(self._inputs[start:stop], state)
+            del outputs  # before the next ones need room
             state = detach_state(state)
             if stop == self._carry:
                 self.carried = state

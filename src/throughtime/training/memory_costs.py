@@ -29,8 +29,9 @@ def measure_costs(
     """Bytes that a window of these data keeps, for ``plan_memory``.
 
     Counted is every storage that autograd is handed, once, without inputs, targets and
-    the parameters, which exist anyway. Layers with ``recompute`` hand over little, and
-    what they compute again in the backward pass is not seen.
+    the parameters, which exist anyway; and the largest once more, for the gradients on
+    their way. Layers with ``recompute`` hand over little, and what they compute again
+    in the backward pass is not seen.
 
     Args:
         model: ``outputs, state = model(inputs, state)``, time first.
@@ -91,7 +92,7 @@ def measure_part_costs(
 def _kept(
     model: Model, inputs: Tensor, part_loss: PartLoss, state: Any, known: list[Tensor]
 ) -> tuple[int, int]:
-    """Bytes kept for the gradient, and of the state after the last step."""
+    """Bytes for the gradient, and of the state after the last step."""
     storages: dict[int, int] = {}
 
     def pack(tensor: Tensor) -> Tensor:
@@ -115,7 +116,8 @@ def _kept(
         return tensor
 
     map_state(note, new)
-    return sum(storages.values()), sum(sizes)
+    largest = max(storages.values(), default=0)
+    return sum(storages.values()) + largest, sum(sizes)
 
 
 def _owned(function: Any) -> list[Tensor]:
