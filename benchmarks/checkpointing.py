@@ -25,7 +25,7 @@ from torch import Tensor, nn
 
 import throughtime as tt
 from throughtime.layers.segments import segment_steps
-from throughtime.training.bptt import BPTT
+from throughtime.training.bptt import Window
 from throughtime.training.checkpointed import checkpointed_backward
 from throughtime.training.memory import MemoryPlan, plan_memory
 from throughtime.training.memory_costs import measure_costs
@@ -100,7 +100,7 @@ class Training:
         if plan is None:
             loss(self.model(self.x)[0], self.targets).backward()
             return
-        (window,) = BPTT().windows(len(self.x))
+        window = Window(0, len(self.x), 0, len(self.x))
         checkpointed_backward(
             self.model, self.x, self.targets, None, window, loss, None, plan
         )

@@ -9,7 +9,13 @@ from torch import nn
 import throughtime as tt
 from throughtime import losses
 from throughtime.errors import InvalidShape, InvalidValue
-from throughtime.training.bptt import BPTT, TruncatedBPTT, Window, window_loss
+from throughtime.training.bptt import (
+    BPTT,
+    TruncatedBPTT,
+    Window,
+    window_loss,
+    windows,
+)
 from throughtime.training.checkpointed import backward_by_blocks, checkpointed_backward
 from throughtime.training.memory import Costs, plan_memory
 from throughtime.training.memory_costs import measure_costs
@@ -86,7 +92,7 @@ def test_equals_plain_backpropagation(name, masked, reduction):
     model = MODELS[name]()
     x, targets, mask = batch()
     mask = mask if masked else None
-    (window,) = BPTT().windows(STEPS)
+    (window,) = windows(BPTT(), STEPS)
 
     def loss(outputs, targets, mask, reduction=reduction):
         return losses.cross_entropy(outputs, targets, mask=mask, reduction=reduction)
@@ -113,7 +119,7 @@ def test_equals_plain_backpropagation(name, masked, reduction):
 def test_runs_as_many_steps_as_planned(block, slots):
     model, (x, targets, _) = MODELS["lstm"](), batch(60)
     plan = plan_memory(60, block=block, slots=slots)
-    (window,) = BPTT().windows(60)
+    (window,) = windows(BPTT(), 60)
     checkpointed_backward(
         model, x, targets, None, window, losses.cross_entropy, None, plan
     )
@@ -127,7 +133,7 @@ def test_windows_that_overlap(stride, block):
     torch.manual_seed(0)
     model, (x, targets, mask) = MODELS["lstm"](), batch()
     plain = again = None
-    for window in TruncatedBPTT(7, stride=stride).windows(STEPS):
+    for window in windows(TruncatedBPTT(7, stride=stride), STEPS):
         args = (window, losses.cross_entropy, mask)
         value, plain = window_loss(model, x, targets, plain, *args)
         value.backward()
@@ -173,7 +179,7 @@ def test_draws_the_same_masks_again(options):
     model = MODELS["lstm"]()
     model.layer = tt.Recurrent(tt.cells.LSTM(2, 4, dtype=DOUBLE), 2, **options)
     x, targets, _ = batch()
-    (window,) = BPTT().windows(STEPS)
+    (window,) = windows(BPTT(), STEPS)
     for plan in PLANS:
         torch.manual_seed(7)
         outputs, state = [], None
@@ -231,7 +237,7 @@ def test_language_model_by_its_own_loss_in_float32():
     config = tt.models.LanguageModelConfig(hidden_size=16, num_layers=2, tied=True)
     model = tt.models.LanguageModel(11, config)
     tokens = torch.randint(11, (101, 4))
-    (window,) = BPTT().windows(100)
+    (window,) = windows(BPTT(), 100)
     args = (tokens[:-1], tokens[1:], None, window, model.features_loss, None)
     window_loss(model.features, *args)[0].backward()
     wanted = [g.to_dense() for g in collected(model)]
@@ -243,7 +249,7 @@ def test_language_model_by_its_own_loss_in_float32():
 def test_mean_of_several_numbers_per_step():
     model, (x, _, mask) = MODELS["torch"](), batch()
     targets = torch.randn(STEPS, 5, 3, dtype=DOUBLE)
-    (window,) = BPTT().windows(STEPS)
+    (window,) = windows(BPTT(), STEPS)
     value, _ = window_loss(model, x, targets, None, window, losses.mse, mask)
     value.backward()
     wanted = collected(model)
@@ -297,7 +303,7 @@ def test_a_budget_is_kept_to():
     costs = measure_costs(model, x, targets, losses.cross_entropy)
     plan = plan_memory(200, memory=30 * costs.step, costs=costs)
     assert plan.forward_steps > 200
-    most, (window,) = 0, BPTT().windows(200)
+    most, (window,) = 0, windows(BPTT(), 200)
     mine = {p.untyped_storage().data_ptr() for p in model.parameters()}
     mine |= {t.untyped_storage().data_ptr() for t in (x, targets)}
     kept = {}

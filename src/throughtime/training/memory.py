@@ -85,7 +85,7 @@ def first_part(blocks: int, slots: int) -> int:
     """The y of C(t, m) for t > 1: blocks to run before the next state is stored.
 
     >>> first_part(10, 1), first_part(10, 9), first_part(1000, 50)
-    (9, 1, 50)
+    (9, 1, 51)
     """
     if slots == 1:
         return blocks - 1  # and nothing but the first state stays
