@@ -46,3 +46,5 @@ from throughtime.training.sliding import SlidingBPTT as SlidingBPTT
 from throughtime.training.window_problem import WindowProblem as WindowProblem
 from throughtime.training.window_problem import record_hidden as record_hidden
 from throughtime.training.within_memory import WithinMemory as WithinMemory
+from throughtime.training.team import Team as Team
+from throughtime.training.team import join_team as join_team
