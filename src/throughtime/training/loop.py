@@ -38,6 +38,7 @@ from throughtime.training.run_folder import RunFolder, copy_weights
 from throughtime.training.schedules import next_scale
 from throughtime.training.team import ALONE, Team
 from throughtime.training.team_run import TeamRun
+from throughtime.training.team_update import sum_over_team
 from throughtime.training.training_state import (
     TrainingState,
     random_state,

@@ -20,7 +20,6 @@ from typing import Any, Self
 import torch
 import torch.distributed as dist
 from torch import Tensor
-from torch.distributed.rendezvous import rendezvous
 
 from throughtime.errors import (
     InvalidValue,
@@ -268,6 +267,8 @@ def join_team() -> Team:
             f"this torch cannot connect processes, WORLD_SIZE is {size}; install one "
             "with torch.distributed, or train with one process"
         )
+    from torch.distributed.rendezvous import rendezvous
+
     backend = "gloo"
     if torch.cuda.is_available():
         if dist.is_nccl_available():

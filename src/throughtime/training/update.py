@@ -73,7 +73,11 @@ def backward(
         if omega:
             with omega_probes(problem.module) as probes:
                 part, state = method.backward(problem, window, state, weight)
-            probes.add_gradient(omega * weight)
+            # A mean over sequences, so that each counts, whatever its mask.
+            count = window.targets(joined.targets, joined.mask)
+            weight = count / max(targets, 1) if mean else 1.0
+            share = problem.inputs.size(1) / joined.inputs.size(1)
+            probes.add_gradient(omega * weight * share)
         else:
             part, state = method.backward(problem, window, state, weight)
         value += part
