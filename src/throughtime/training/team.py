@@ -32,6 +32,8 @@ from throughtime.training.checkpoint import flatten, unflatten
 # What one process may make the others wait for, such as a long validation. A process
 # that dies is noticed at once, by its connections.
 _PATIENCE = timedelta(hours=12)
+# How long all wait for those that are still starting.
+_ARRIVAL = timedelta(minutes=10)
 # Bytes sent at once.
 _PIECE = 1 << 28
 # Seconds in which the process that failed first can say why, before torchrun, which
@@ -62,8 +64,6 @@ class Team:
     ) -> None:
         self.rank, self.size = rank, size
         self._store, self._group = store, group
-        # Keys of one team are not those of another one in the same store.
-        self._name = self.share(uuid.uuid4().hex)
 
     @property
     def is_first(self) -> bool:
@@ -218,10 +218,10 @@ class Team:
     def _note(self, sentence: str) -> str | None:
         """Leave the first error's sentence; or find what another process left."""
         try:
-            if self._store.add(f"{self._name}/errors", 1) == 1:
-                self._store.set(f"{self._name}/error", sentence)
+            if self._store.add("errors", 1) == 1:
+                self._store.set("error", sentence)
                 return None
-            return self._store.get(f"{self._name}/error").decode()
+            return self._store.get("error").decode()
         except (RuntimeError, AttributeError):  # no store, or it is gone as well
             return None
 
@@ -267,6 +267,7 @@ def join_team() -> Team:
             f"this torch cannot connect processes, WORLD_SIZE is {size}; install one "
             "with torch.distributed, or train with one process"
         )
+    from torch.distributed.distributed_c10d import PrefixStore
     from torch.distributed.rendezvous import rendezvous
 
     backend = "gloo"
@@ -275,7 +276,8 @@ def join_team() -> Team:
             backend = "cpu:gloo,cuda:nccl"
         torch.cuda.set_device(_whole("LOCAL_RANK", 0) % torch.cuda.device_count())
     try:
-        store, rank, size = next(rendezvous("env://", timeout=_PATIENCE))
+        store, rank, size = next(rendezvous("env://", timeout=_ARRIVAL))
+        store = PrefixStore(_meet(store, rank, size), store)
         dist.init_process_group(
             backend, store=store, rank=rank, world_size=size, timeout=_PATIENCE
         )
@@ -286,6 +288,37 @@ def join_team() -> Team:
             "at the address given to torchrun, and whether the machines let it through"
         ) from error
     return Team(rank, size, store=store)
+
+
+def _meet(store: Any, rank: int, size: int) -> str:
+    """A name for the team that these processes form, and no earlier ones.
+
+    After a restart torchrun may give them the store of those that died, with the
+    addresses of those in it. So each process asks with a number of its own, and the
+    first one answers until all have got its answer.
+
+    Raises:
+        TrainingError: some do not come.
+    """
+    if rank > 0:
+        number = store.add("throughtime/questions", 1)
+        name = store.get(f"throughtime/answers/{number}").decode()
+        store.add(f"{name}/here", 1)
+        return name
+    name, answered = f"throughtime/{uuid.uuid4().hex}", 0
+    deadline = time.monotonic() + _ARRIVAL.total_seconds()
+    while store.add(f"{name}/here", 0) < size - 1:
+        asked = store.add("throughtime/questions", 0)
+        for number in range(answered + 1, asked + 1):
+            store.set(f"throughtime/answers/{number}", name)
+        answered = asked
+        if time.monotonic() > deadline:
+            raise TrainingError(
+                f"not all of {size} processes have come within {_ARRIVAL}; look at "
+                "what the others say"
+            )
+        time.sleep(0.005)
+    return name
 
 
 def _whole(name: str, least: int) -> int:
