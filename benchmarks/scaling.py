@@ -4,7 +4,9 @@
     python benchmarks/scaling.py --page scaling.json --into docs/scaling.md
 
 Two processes of one thread each. In every round, in turns: an update by one process
-with all streams, one with half of them, one by both together, and a sum alone. Medians.
+with all streams, one with half of them, one by both together, and a sum alone. Medians,
+of the clock and of the first process's processor time: where others use the cores too,
+only the second says anything.
 """
 
 import argparse
@@ -67,7 +69,7 @@ def updates(case: tuple[int, ...], streams: int, team: Team):
     return train(model, (tokens[:-1], tokens[1:]), settings, team=team)
 
 
-def measure(team: Team, case: tuple[int, ...], seconds: float) -> dict[str, float]:
+def measure(team: Team, case: tuple[int, ...], seconds: float) -> dict:
     batch, work = case[1], work_of(case)
     gradient = torch.zeros(work.parameters)
     alone = {
@@ -82,18 +84,23 @@ def measure(team: Team, case: tuple[int, ...], seconds: float) -> dict[str, floa
         "message": lambda: team.first(0.0),
     }
     times = {name: [] for name in runs}
+    busy = {name: [] for name in runs}
     began, going = time.perf_counter(), True
     while going:
         for name, run in runs.items():
             team.barrier()
             if name in alone and not team.is_first:
                 continue
-            start = time.perf_counter()
+            start, start_busy = time.perf_counter(), time.process_time()
             run()
             times[name].append(time.perf_counter() - start)
+            busy[name].append(time.process_time() - start_busy)
         more = time.perf_counter() - began < seconds or len(times["sum"]) < 6
         going = bool(team.first(float(more)))
-    return {name: statistics.median(t[1:] or [0.0]) for name, t in times.items()}
+    return {
+        kind: {name: statistics.median(t[1:] or [0.0]) for name, t in found.items()}
+        for kind, found in (("wall", times), ("processor", busy))
+    }
 
 
 def results(team: Team, seconds: float) -> dict:
@@ -112,13 +119,12 @@ def results(team: Team, seconds: float) -> dict:
     }
 
 
-def machine_of(row: dict) -> Machine:
+def machine_of(work: Work, times: dict[str, float]) -> Machine:
     """From an update with all streams, one with half of them, and a sum."""
-    work = work_of(tuple(row["case"]))
-    fixed = max(2 * row["half"] - row["all"], 0.0)
-    message = row["message"]
-    wire = 4 * work.parameters / max(row["sum"] - 2 * message, 1e-9)
-    return Machine(work.operations / (row["all"] - fixed), wire, message, fixed)
+    fixed = max(2 * times["half"] - times["all"], 0.0)
+    message = times["message"]
+    wire = 4 * work.parameters / max(times["sum"] - 2 * message, 1e-9)
+    return Machine(work.operations / (times["all"] - fixed), wire, message, fixed)
 
 
 def table(first: str, heads: list[str], rows: list[list[str]]) -> list[str]:
@@ -131,23 +137,34 @@ def table(first: str, heads: list[str], rows: list[list[str]]) -> list[str]:
 
 
 def page(found: dict) -> str:
-    return "\n".join([*measured(found), *computed(found), *for_gpus()]).strip()
+    parts = [
+        f"Measured: {found['machine']}, {found['cores']} cores, load before "
+        f"{found['load']:.1f}, torch {found['torch']},",
+        "two processes of one thread each; milliseconds per update by the clock.",
+        *measured(found, "wall"),
+        "Processor time of the first process:",
+        *measured(found, "processor"),
+        *computed(found),
+        *for_gpus(),
+    ]
+    return "\n".join(parts).strip()
 
 
-def measured(found: dict) -> list[str]:
+def measured(found: dict, kind: str) -> list[str]:
     heads = ["one process", "two", "speedup", "computed for two", "products"]
     heads += ["waiting", "sum", "GFLOP/s of a process", "MB summed"]
     rows = []
     for row in found["rows"]:
-        work, machine = work_of(tuple(row["case"])), machine_of(row)
-        two = predict(work, machine, 2)
+        work, times = work_of(tuple(row["case"])), row[kind]
+        machine = machine_of(work, times)
+        two, took = predict(work, machine, 2), times["together"]
         rows.append(
             [
                 f"{row['name']} ({', '.join(map(str, row['case']))})",
-                f"{1e3 * row['all']:.1f}",
-                f"{1e3 * row['together']:.1f}",
-                f"{row['all'] / row['together']:.2f}",
-                f"{1e3 * two.seconds:.1f} ({two.seconds / row['together'] - 1:+.0%})",
+                f"{1e3 * times['all']:.1f}",
+                f"{1e3 * took:.1f}",
+                f"{times['all'] / took:.2f}",
+                f"{1e3 * two.seconds:.1f} ({two.seconds / took - 1:+.0%})",
                 f"{1e3 * two.compute:.1f}",
                 f"{1e3 * two.waiting:.1f}",
                 f"{1e3 * two.sum:.1f}",
@@ -155,22 +172,18 @@ def measured(found: dict) -> list[str]:
                 f"{4e-6 * work.parameters:.2f}",
             ]
         )
-    return [
-        f"Measured: {found['machine']}, {found['cores']} cores, torch {found['torch']}, "
-        "two processes of one thread",
-        f"each, load of the machine before {found['load']:.1f}; milliseconds per update.",
-        *table("model (T, B, H, V, L)", heads, rows),
-    ]
+    return table("model (T, B, H, V, L)", heads, rows)
 
 
 def computed(found: dict) -> list[str]:
     rows = []
     for row in found["rows"]:
-        work, machine = work_of(tuple(row["case"])), machine_of(row)
+        work = work_of(tuple(row["case"]))
+        machine = machine_of(work, row["processor"])
         rows.append([row["name"], *(cell(predict(work, machine, n)) for n in COUNTS)])
     return [
-        "Computed from this for more processes, each with a core and a wire of its own:",
-        "targets per second and, in brackets, the speedup.",
+        "Computed from the processor time for more processes, each with a core and a",
+        "wire of its own: targets per second and, in brackets, the speedup.",
         *table("processes", [str(n) for n in COUNTS], rows),
     ]
 
@@ -186,11 +199,12 @@ def for_gpus() -> list[str]:
             row.append(cell(part, part.targets_per_second / one))
         rows.append(row)
     return [
-        f"Computed for GPUs as they may be, not measured: {GPU.rate / 1e12:.0f} TFLOP/s "
-        "each in training,",
-        f"{GPU.wire / 1e9:.0f} GB/s between them, {1e6 * GPU.message:.0f} µs a message, "
-        f"{1e6 * GPU.step:.0f} µs a step of a layer, {1e3 * GPU.fixed:.0f} ms an update;",
-        "LSTM of two layers, H = 1500, V = 10,000, T = 35.",
+        "Computed for GPUs as they may be, not measured: each "
+        f"{GPU.rate / 1e12:.0f} TFLOP/s in training,",
+        f"{GPU.wire / 1e9:.0f} GB/s between them, {1e6 * GPU.message:.0f} µs a "
+        f"message, {1e6 * GPU.step:.0f} µs a step of a layer,",
+        f"{1e3 * GPU.fixed:.0f} ms an update. LSTM of two layers, H = 1500, V = "
+        "10,000, T = 35.",
         *table("GPUs", [str(n) for n in COUNTS], rows),
     ]
 

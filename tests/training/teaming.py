@@ -245,6 +245,9 @@ def faults(folder):
         "alone": together(2, alone, folder),
         "disk": together(2, disk, folder),
         "few": together(4, lambda team: team.columns(3).start, folder),
+        "hessian": together(
+            2, lambda team: len(list(curve(team, optimizer="hessian-free"))), folder
+        ),
         "bad": together(2, bad_update, folder),
     }
 

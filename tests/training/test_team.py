@@ -103,6 +103,7 @@ def test_each_process_has_its_own_dropout(found):
         ("outside", "InvalidValue", "targets must lie in [0, 6), got values from"),
         ("alone", "ThroughtimeError", "no such file here"),
         ("disk", "RunError", "cannot write"),
+        ("hessian", "InvalidValue", "hessian-free works in one process, got 2"),
         ("few", "InvalidValue", "batch_size must be at least the number of processes"),
     ],
 )
@@ -186,7 +187,7 @@ def test_torchrun_starts_a_killed_training_again(tmp_path, request):
     (tmp_path / "t.txt").write_text(TEXT)
     process = torchrun(
         tmp_path,
-        *("t.txt", "--out", "run", "--hidden-size", "8", "--epochs", "6", "--tau"),
+        *("t.txt", "--out", "run", "--hidden-size", "8", "--epochs", "2", "--tau"),
         *("20", "--batch-size", "5", "--set", "dropout=0.2", "--set", "log_every=1"),
         *("--set", "checkpoint_every=5", "--json"),
         restarts=2,

@@ -60,3 +60,16 @@ def check_same(team: Team, found: dict[str, Any]) -> None:
                 f"process {team.rank} has another {name} than process 0: {value}, not "
                 f"{first[name]}; give all machines the same files"
             )
+
+
+def check_alone(command: str) -> None:
+    """Raise if a command that one process does was started by torchrun.
+
+    Raises:
+        InvalidValue: there are several processes.
+    """
+    if os.environ.get("WORLD_SIZE", "1") != "1":
+        raise InvalidValue(
+            f"{command} is done by one process, got {os.environ['WORLD_SIZE']}; start "
+            "it without torchrun"
+        )

@@ -41,6 +41,7 @@ from throughtime.training import (
     WithinMemory,
     train,
 )
+from throughtime.training.door import check_team
 from throughtime.training.optimizers import HESSIAN_FREE
 from throughtime.training.team import ALONE, Team
 from throughtime.training.tensorboard import open_writer
@@ -89,7 +90,7 @@ def start_run(
     options = sort_settings(cell, [*usual_settings(settings), *settings])
     model_config = LanguageModelConfig.from_dict(options.model)
     config = TrainingConfig.from_dict(full_tau(options.training))
-    team.columns(config.batch_size)
+    check_team(team, config, config.batch_size)
     path = out or Path("runs") / f"lm-{datetime.now():%Y%m%d-%H%M%S}"
     path = Path(team.share(str(path)))
     if team.is_first:
@@ -101,7 +102,7 @@ def start_run(
     check_length(train_tokens, config)
     torch.manual_seed(config.seed)
     model = LanguageModel(len(vocabulary), model_config)
-    check_memory(model, train_tokens, config)
+    check_memory(model, train_tokens, config, team)
     own = keep_own_cell(cell)
     fingerprint = vocabulary.fingerprint()
     check_same(team, {"vocabulary": fingerprint, "number of tokens": len(train_tokens)})
@@ -220,7 +221,9 @@ def usual_settings(settings: list[str]) -> list[str]:
     return [f"{key}={value}" for key, value in DEFAULTS.items() if key not in left_out]
 
 
-def check_memory(model: LanguageModel, tokens: Tensor, config: TrainingConfig) -> None:
+def check_memory(
+    model: LanguageModel, tokens: Tensor, config: TrainingConfig, team: Team
+) -> None:
     """Raise if the longest window does not fit into the budget, whatever is done.
 
     Raises:
@@ -230,6 +233,7 @@ def check_memory(model: LanguageModel, tokens: Tensor, config: TrainingConfig) -
         return
     inputs, targets = streams(tokens, config.batch_size)
     problem = Problem(model, model.features, model.features_loss, inputs, targets)
+    problem = problem.part(team.columns(config.batch_size))
     method = WithinMemory(config.method(), config.memory, problem)
     window = method.next_window(Position(), len(inputs))
     method.plan(window.stop - window.start)

@@ -18,7 +18,7 @@ from throughtime.losses import cross_entropy, own_loss
 from throughtime.training.adaptive import Reach
 from throughtime.training.bptt import Method, Problem
 from throughtime.training.config import TrainingConfig
-from throughtime.training.door import check_begin, check_data, check_needs
+from throughtime.training.door import check_begin, check_data, check_needs, check_team
 from throughtime.training.hessian_free import HessianFree
 from throughtime.training.memory_run import MemoryRun
 from throughtime.training.nt_asgd import NTASGD
@@ -44,7 +44,6 @@ from throughtime.training.training_state import (
     random_state,
     set_random_state,
 )
-from throughtime.training.team_update import sum_over_team
 from throughtime.training.update import backward, clip, second_order_step
 from throughtime.training.within_memory import WithinMemory
 
@@ -104,6 +103,7 @@ def train(
     """
     inputs, targets, mask = check_data(data)
     check_needs(config, run, validate, resume)
+    check_team(team, config, inputs.size(1))
     run_model, loss = _model_and_loss(model, loss, config)
     loss = partial(loss, reduction=config.loss_reduction)
     joined = Problem(

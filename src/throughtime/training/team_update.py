@@ -6,23 +6,25 @@ import torch
 from torch import Tensor
 
 from throughtime.training.carried import is_finite
+from throughtime.training.clipping import global_norm
 from throughtime.training.team import Team
 from throughtime.training.update import Gradient
 
 
 def sum_over_team(
     team: Team, gradient: Gradient, parameters: Sequence[Tensor]
-) -> tuple[float, bool]:
+) -> tuple[Gradient, bool]:
     """Give every process the gradient of the joined batch.
 
     A gradient that is missing everywhere stays missing.
 
     Returns:
-        The joined batch's loss, and whether all of its carried state is finite.
+        Loss and norm of the joined batch, with this process's carried state, and
+        whether that of all is finite.
     """
     finite = is_finite(gradient.carried)
     if team.size == 1:
-        return gradient.loss, finite
+        return gradient, finite
     found = [float(p.grad is not None) for p in parameters]
     numbers = torch.tensor([gradient.loss, float(finite), *found], dtype=torch.float64)
     team.sum([numbers])
@@ -36,4 +38,5 @@ def sum_over_team(
                 parameter.grad = parameter.grad.to_dense()
             total.append(parameter.grad)
     team.sum(total)
-    return loss, finite == team.size
+    norm = global_norm(total)
+    return gradient._replace(loss=loss, norm=norm), finite == team.size
