@@ -98,6 +98,7 @@ def sparse_mask():
 
 
 CURVES = {
+    "plain": {},
     "adam": {"optimizer": "adam", "max_norm": 1.0},
     "float32": {"dtype": "float32"},
     "uneven": {"batch": 3},
@@ -284,6 +285,8 @@ def main(folder):
         "elastic": elastic(folder / "elastic"),
         "faults": faults(folder / "faults"),
         "masks": masks(folder / "masks"),
+        # torch has a group already, as where another launcher has made it.
+        "group": together(2, lambda team: curve(join_team()), folder),
     }
     sys.stdout.write(json.dumps(found) + "\n")
 

@@ -61,6 +61,13 @@ def test_the_curve_is_that_of_the_joined_batch(found, name):
     assert flat(two[0]["weights"]) == pytest.approx(flat(one["weights"]), abs=close)
 
 
+def test_a_group_that_torch_has_already(found):
+    one = found["curves"]["plain"]["one"]
+    first, second = found["group"]
+    assert first == second
+    assert first["losses"] == pytest.approx(one["losses"], rel=0, abs=1e-10)
+
+
 @pytest.mark.parametrize("name", CURVES)
 def test_all_processes_have_the_same_bits(found, name):
     first, second = found["curves"][name]["two"]

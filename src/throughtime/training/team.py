@@ -207,8 +207,9 @@ class Team:
         before = None
         if isinstance(error, Exception):
             before = self._note(f"process {self.rank}: {error}")
-        # Whoever waits for this process is told that it is gone.
-        if dist.is_initialized():
+        # Whoever waits for this process is told that it is gone; but a group that was
+        # there before is its maker's to end.
+        if self._store is not None and dist.is_initialized():
             dist.destroy_process_group()
         if before is not None:
             time.sleep(_LAST_WORDS)
