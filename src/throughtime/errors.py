@@ -40,6 +40,10 @@ class TrainingError(ThroughtimeError, RuntimeError):
     """Training cannot go on, for example because it keeps diverging."""
 
 
+class TeamStopped(TrainingError):
+    """Another process of the team failed first, and says why."""
+
+
 def unknown_name(kind: str, name: object, known: Iterable[str]) -> InvalidValue:
     """The error for a name that is not in a table: it lists the known names.
 

@@ -3,6 +3,7 @@
 Nothing heavy is imported here, so that ``throughtime --help`` answers at once.
 """
 
+import os
 import sys
 
 
@@ -16,13 +17,17 @@ def main(arguments: list[str] | None = None) -> None:
     from typer.exceptions import Abort, TyperException
 
     from throughtime.cli.app import app
-    from throughtime.errors import ThroughtimeError
+    from throughtime.errors import TeamStopped, ThroughtimeError
 
     status: object = None
     try:
         status = app(arguments, prog_name="throughtime", standalone_mode=False)
     except TyperException as error:
-        _fail(error.format_message(), error.exit_code)
+        # All processes of a team have the same arguments; one of them complains.
+        first = os.environ.get("RANK", "0") == "0"
+        _fail(error.format_message() if first else "", error.exit_code)
+    except TeamStopped:
+        sys.exit(1)  # another process has said why
     except ThroughtimeError as error:
         _fail(str(error), 1)
     except OSError as error:

@@ -18,6 +18,7 @@ from throughtime.checks import number, positive_int
 from throughtime.cli.budget import count_parameters, hidden_size_for
 from throughtime.cli.compare_report import print_table, write_pages
 from throughtime.cli.defaults import COMPARED, COMPARED_EPOCHS, DEFAULTS
+from throughtime.cli.launch import check_alone
 from throughtime.cli.lm_data import Texts, encode, load_texts, text_source
 from throughtime.cli.lm_report import measure_flow
 from throughtime.cli.lm_run import evaluate_tokens
@@ -81,6 +82,7 @@ def plan_comparison(
     Raises:
         ThroughtimeError: anything the user gave cannot be used; nothing is written.
     """
+    check_alone("compare-cells")
     names = _names(cells, every)
     positive_int("parameters", parameters)
     keys = {pair.partition("=")[0] for pair in settings}

@@ -112,7 +112,9 @@ def train_lm(
 
     Example: throughtime train lm book.txt --cell gru --hidden-size 256 --epochs 10
     """
+    from throughtime.cli.launch import begun_run
     from throughtime.cli.train_lm import resume_run, run_training, start_run
+    from throughtime.training import join_team
 
     given = {
         "hidden_size": hidden_size,
@@ -130,27 +132,35 @@ def train_lm(
         "seed": seed,
     }
     pairs = [f"{key}={value}" for key, value in given.items() if value is not None]
-    if resume is not None:
-        task = resume_run(
-            resume,
-            files=files or [],
-            changed=[*pairs, *(set_ or [])],
-            others={
-                "--unit": unit,
-                "--cell": cell,
-                "--valid": valid,
-                "--out": out,
-                "--overwrite": overwrite or None,
-            },
-        )
-    else:
-        task = start_run(
-            files or [],
-            unit=unit or "char",
-            cell=cell or "lstm",
-            valid=valid or "0.1",
-            settings=[*pairs, *(set_ or [])],
-            out=out,
-            overwrite=overwrite,
-        )
-    finish(run_training(task, tensorboard=tensorboard), as_json)
+    with join_team() as team:
+        begun = begun_run(out, resume, team)
+        if begun is not None:
+            task = resume_run(begun, files=[], changed=[], others={}, team=team)
+        elif resume is not None:
+            task = resume_run(
+                resume,
+                files=files or [],
+                changed=[*pairs, *(set_ or [])],
+                others={
+                    "--unit": unit,
+                    "--cell": cell,
+                    "--valid": valid,
+                    "--out": out,
+                    "--overwrite": overwrite or None,
+                },
+                team=team,
+            )
+        else:
+            task = start_run(
+                files or [],
+                unit=unit or "char",
+                cell=cell or "lstm",
+                valid=valid or "0.1",
+                settings=[*pairs, *(set_ or [])],
+                out=out,
+                overwrite=overwrite,
+                team=team,
+            )
+        result = run_training(task, tensorboard=tensorboard)
+    if team.is_first:
+        finish(result, as_json)

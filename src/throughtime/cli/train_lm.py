@@ -16,6 +16,7 @@ from torch import Tensor
 from throughtime.cells import cell_title
 from throughtime.cli.defaults import DEFAULTS
 from throughtime.cli.generate import GenerateOptions, generate_text
+from throughtime.cli.launch import check_same, launch_entry
 from throughtime.cli.lm_data import Texts, TextSource, encode, load_texts, text_source
 from throughtime.cli.lm_report import write_run_report
 from throughtime.cli.lm_run import (
@@ -40,7 +41,9 @@ from throughtime.training import (
     WithinMemory,
     train,
 )
+from throughtime.training.door import check_team
 from throughtime.training.optimizers import HESSIAN_FREE
+from throughtime.training.team import ALONE, Team
 from throughtime.training.tensorboard import open_writer
 
 BASELINE_ORDER = 5
@@ -65,6 +68,7 @@ class LanguageModelTask:
     train_tokens: Tensor
     held_out_tokens: Tensor
     resumed: bool
+    team: Team = ALONE
 
 
 def start_run(
@@ -76,6 +80,7 @@ def start_run(
     settings: list[str],
     out: Path | None,
     overwrite: bool,
+    team: Team = ALONE,
 ) -> LanguageModelTask:
     """Read the text, build the model, make the run folder.
 
@@ -85,8 +90,11 @@ def start_run(
     options = sort_settings(cell, [*usual_settings(settings), *settings])
     model_config = LanguageModelConfig.from_dict(options.model)
     config = TrainingConfig.from_dict(full_tau(options.training))
+    check_team(team, config, config.batch_size)
     path = out or Path("runs") / f"lm-{datetime.now():%Y%m%d-%H%M%S}"
-    RunFolder.check_target(path, overwrite=overwrite)
+    path = Path(team.share(str(path)))
+    if team.is_first:
+        RunFolder.check_target(path, overwrite=overwrite)
     texts = load_texts(text_source(files, valid, unit))
     vocabulary = build_vocabulary(texts.train, unit, **options.vocabulary)
     train_tokens = encode(vocabulary, texts.train, "training")
@@ -94,33 +102,52 @@ def start_run(
     check_length(train_tokens, config)
     torch.manual_seed(config.seed)
     model = LanguageModel(len(vocabulary), model_config)
-    check_memory(model, train_tokens, config)
+    check_memory(model, train_tokens, config, team)
     own = keep_own_cell(cell)
-    run = RunFolder.create(
-        path,
-        {
-            "task": "lm",
-            "data": texts.source.to_dict(),
-            "vocabulary": {
-                "unit": unit,
-                "size": len(vocabulary),
-                "sha256": vocabulary.fingerprint(),
-            },
-            "model": {**model_config.to_dict(), "cell": own.cell},
-            "training": config.to_dict(),
-            **own.config,
+    fingerprint = vocabulary.fingerprint()
+    check_same(team, {"vocabulary": fingerprint, "number of tokens": len(train_tokens)})
+    notes = {
+        "task": "lm",
+        "data": texts.source.to_dict(),
+        "vocabulary": {
+            "unit": unit,
+            "size": len(vocabulary),
+            "sha256": fingerprint,
         },
-        model,
-        files={"vocabulary.json": vocabulary.to_json().encode(), **own.files},
-        overwrite=overwrite,
-    )
+        "model": {**model_config.to_dict(), "cell": own.cell},
+        "training": config.to_dict(),
+        **own.config,
+        **launch_entry(),
+    }
+    run = RunFolder(path, notes)
+    if team.is_first:
+        run = RunFolder.create(
+            path,
+            notes,
+            model,
+            files={"vocabulary.json": vocabulary.to_json().encode(), **own.files},
+            overwrite=overwrite,
+        )
     return LanguageModelTask(
-        run, model, config, vocabulary, texts, train_tokens, held_out_tokens, False
+        run,
+        model,
+        config,
+        vocabulary,
+        texts,
+        train_tokens,
+        held_out_tokens,
+        False,
+        team,
     )
 
 
 def resume_run(
-    path: Path, *, files: list[Path], changed: list[str], others: dict[str, Any]
+    path: Path,
+    *,
+    files: list[Path],
+    changed: list[str],
+    others: dict[str, Any],
+    team: Team = ALONE,
 ) -> LanguageModelTask:
     """Open a run to continue it.
 
@@ -164,6 +191,7 @@ def resume_run(
         encode(vocabulary, texts.train, "training"),
         encode(vocabulary, texts.held_out, "held-out"),
         True,
+        team,
     )
 
 
@@ -193,7 +221,9 @@ def usual_settings(settings: list[str]) -> list[str]:
     return [f"{key}={value}" for key, value in DEFAULTS.items() if key not in left_out]
 
 
-def check_memory(model: LanguageModel, tokens: Tensor, config: TrainingConfig) -> None:
+def check_memory(
+    model: LanguageModel, tokens: Tensor, config: TrainingConfig, team: Team
+) -> None:
     """Raise if the longest window does not fit into the budget, whatever is done.
 
     Raises:
@@ -203,6 +233,7 @@ def check_memory(model: LanguageModel, tokens: Tensor, config: TrainingConfig) -
         return
     inputs, targets = streams(tokens, config.batch_size)
     problem = Problem(model, model.features, model.features_loss, inputs, targets)
+    problem = problem.part(team.columns(config.batch_size))
     method = WithinMemory(config.method(), config.memory, problem)
     window = method.next_window(Position(), len(inputs))
     method.plan(window.stop - window.start)
@@ -217,9 +248,11 @@ def run_training(task: LanguageModelTask, *, tensorboard: bool) -> dict[str, Any
     """Train, measure beside the n-gram baseline, sample, write the report.
 
     Returns:
-        The figures of the held-out text, and the paths of run and report.
+        The figures of the held-out text, and the paths of run and report; in a team the
+        first process's alone.
     """
-    console = Console()
+    team = task.team
+    console = Console(quiet=not team.is_first)
     parameters = sum(p.numel() for p in task.model.parameters())
     console.print(
         f"text    {task.texts.source.title}\n"
@@ -228,7 +261,8 @@ def run_training(task: LanguageModelTask, *, tensorboard: bool) -> dict[str, Any
         f"model   {cell_title(task.model.config.cell)}, {parameters:,} parameters, "
         f"{len(task.vocabulary):,} different tokens\n"
         f"run     {task.run.path} (backend {task.model.recurrent.backend_used}, "
-        f"{torch.get_num_threads()} threads)",
+        f"{torch.get_num_threads()} threads"
+        + (f", {team.size} processes)" if team.size > 1 else ")"),
         highlight=False,
     )
 
@@ -236,7 +270,9 @@ def run_training(task: LanguageModelTask, *, tensorboard: bool) -> dict[str, Any
         batch = min(VALIDATION_STREAMS, len(task.held_out_tokens) - 1)
         return evaluate_tokens(model, task.held_out_tokens, task.vocabulary, batch).loss
 
-    writer = open_writer(task.run.path / "tensorboard") if tensorboard else None
+    writer = None
+    if tensorboard and team.is_first:
+        writer = open_writer(task.run.path / "tensorboard")
     records = train(
         task.model,
         streams(task.train_tokens, task.config.batch_size),
@@ -244,8 +280,11 @@ def run_training(task: LanguageModelTask, *, tensorboard: bool) -> dict[str, Any
         run=task.run,
         validate=validate,
         resume=task.resumed,
+        team=team,
     )
     show_progress(records, console, writer=writer, time_budget=task.config.time_budget)
+    if not team.is_first:
+        return {}
     task.run.load_weights(task.model)
     with console.status("measuring on the held-out text"):
         result = evaluate_tokens(task.model, task.held_out_tokens, task.vocabulary)

@@ -43,6 +43,8 @@ from throughtime.training.records import ValidationInfo as ValidationInfo
 from throughtime.training.run_folder import RunFolder as RunFolder
 from throughtime.training.sgd import sgd_step as sgd_step
 from throughtime.training.sliding import SlidingBPTT as SlidingBPTT
+from throughtime.training.team import Team as Team
+from throughtime.training.team import join_team as join_team
 from throughtime.training.window_problem import WindowProblem as WindowProblem
 from throughtime.training.window_problem import record_hidden as record_hidden
 from throughtime.training.within_memory import WithinMemory as WithinMemory

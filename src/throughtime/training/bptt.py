@@ -78,6 +78,13 @@ class Problem(NamedTuple):
     mask: Tensor | None = None
     reduction: str = "mean"
 
+    def part(self, columns: slice) -> "Problem":
+        """The same on some of the streams."""
+        mask = None if self.mask is None else self.mask[:, columns]
+        return self._replace(
+            inputs=self.inputs[:, columns], targets=self.targets[:, columns], mask=mask
+        )
+
 
 class Method(Protocol):
     """A way to train through time: which windows, and the gradient of each."""

@@ -75,6 +75,70 @@ def detach_state(state: Any) -> Any:
     )
 
 
+def batch_dimensions(run: Callable[..., tuple[Any, Any]], step: Tensor) -> Any:
+    """Where the batch is in the tensors of a model's state.
+
+    Which dimension that is differs between models: the state of twice the batch tells.
+
+    Args:
+        run: ``outputs, state = run(inputs, state)``, time first.
+        step: inputs of one step, (1, B, ...).
+
+    Returns:
+        A state like the model's, with a number in the place of each tensor.
+
+    Raises:
+        InvalidType: a tensor in it has none, or several that grow with the batch.
+
+    >>> batch_dimensions(torch.nn.LSTM(2, 3), torch.zeros(1, 4, 2))
+    (tensor(1), tensor(1))
+    """
+    with torch.no_grad():
+        one = run(step, None)[1]
+        two = run(torch.cat([step, step], 1), None)[1]
+
+    def dimension(a: Tensor, b: Tensor) -> Tensor:
+        differ = [d for d in range(a.dim()) if a.size(d) != b.size(d)]
+        if a.dim() != b.dim() or len(differ) != 1:
+            raise InvalidType(
+                "sliding truncation, and training with several processes, need a state "
+                "whose tensors have one dimension for the batch, got shapes "
+                f"{tuple(a.shape)} and {tuple(b.shape)} for batches of {step.size(1)} "
+                f"and {2 * step.size(1)}"
+            )
+        return torch.tensor(differ[0])
+
+    return zip_states(lambda pair: dimension(*pair), [one, two])
+
+
+def join_states(states: Sequence[Any], where: Any) -> Any:
+    """One state of all these batches side by side; ``where``: ``batch_dimensions``.
+
+    >>> join_states([torch.zeros(1, 2), torch.ones(1, 1)], torch.tensor(1))
+    tensor([[0., 0., 1.]])
+    """
+    return zip_states(
+        lambda parts: torch.cat(parts[:-1], int(parts[-1])), [*states, where]
+    )
+
+
+def split_state(state: Any, where: Any, columns: slice) -> Any:
+    """The state of some sequences of a batch; the inverse of ``join_states``.
+
+    >>> split_state(torch.tensor([[0.0, 0.0, 1.0]]), torch.tensor(1), slice(1, 3))
+    tensor([[0., 1.]])
+    """
+    start, length = columns.start, columns.stop - columns.start
+    return zip_states(
+        lambda pair: (
+            pair[0]
+            .narrow(int(pair[1]), start, length)
+            .clone(memory_format=torch.contiguous_format)
+        ),
+        [state, where],
+    )
+
+
 def is_finite(state: Any) -> bool:
     """Whether every number of a state is finite.
 

@@ -8,7 +8,9 @@ from torch import Tensor
 
 from throughtime.errors import InvalidShape, InvalidValue, RunError
 from throughtime.training.config import TrainingConfig
+from throughtime.training.optimizers import HESSIAN_FREE
 from throughtime.training.run_folder import RunFolder
+from throughtime.training.team import Team
 
 # Options that a training may change when it goes on; they do not alter its course.
 _FREE = ("epochs", "time_budget", "checkpoint_every", "log_every")
@@ -65,6 +67,20 @@ def check_needs(
     if validate is None and config.early_stopping is not None:
         raise InvalidValue(
             "early_stopping follows the validation loss, got validate=None"
+        )
+
+
+def check_team(team: Team, config: TrainingConfig, streams: int) -> None:
+    """Raise unless these processes can train together.
+
+    Raises:
+        InvalidValue: fewer streams than processes, or an optimiser for one process.
+    """
+    team.columns(streams)
+    if team.size > 1 and config.optimizer.lower() == HESSIAN_FREE:
+        raise InvalidValue(
+            f"optimizer {HESSIAN_FREE} works in one process, got {team.size}; use "
+            "another optimizer, or one process"
         )
 
 

@@ -17,9 +17,8 @@ from throughtime.errors import TrainingError
 from throughtime.losses import cross_entropy, own_loss
 from throughtime.training.adaptive import Reach
 from throughtime.training.bptt import Method, Problem
-from throughtime.training.carried import is_finite
 from throughtime.training.config import TrainingConfig
-from throughtime.training.door import check_begin, check_data, check_needs
+from throughtime.training.door import check_begin, check_data, check_needs, check_team
 from throughtime.training.hessian_free import HessianFree
 from throughtime.training.memory_run import MemoryRun
 from throughtime.training.nt_asgd import NTASGD
@@ -37,6 +36,9 @@ from throughtime.training.records import (
 )
 from throughtime.training.run_folder import RunFolder, copy_weights
 from throughtime.training.schedules import next_scale
+from throughtime.training.team import ALONE, Team
+from throughtime.training.team_run import TeamRun
+from throughtime.training.team_update import sum_over_team
 from throughtime.training.training_state import (
     TrainingState,
     random_state,
@@ -60,6 +62,7 @@ def train(
     validate: Callable[[Any], float] | None = None,
     resume: bool = False,
     loss: Callable[..., Tensor] | None = None,
+    team: Team = ALONE,
 ) -> Iterator[Record]:
     """Train ``model`` on parallel streams and report every update.
 
@@ -77,13 +80,17 @@ def train(
         loss: ``loss(outputs, targets, mask=..., reduction=...)``; default: the model's
             own loss if it offers one, see ``losses.OwnLoss``, or else
             ``losses.cross_entropy``.
+        team: processes that train together, see ``join_team``. Each of them calls this
+            with the same arguments, ``data`` being the joined batch, and trains on its
+            own streams of it; the first one alone validates and touches ``run``.
 
     Yields:
         StepInfo, ValidationInfo and EventInfo records.
 
     Raises:
         InvalidShape: the parts of ``data`` do not fit.
-        InvalidValue: the config needs ``validate``, or ``resume`` a ``run``.
+        InvalidValue: the config needs ``validate``, or ``resume`` a ``run``; or there
+            are fewer streams than processes.
         RunError: a checkpoint cannot be read or written, or is of another training.
         TrainingError: the training keeps diverging.
 
@@ -96,17 +103,19 @@ def train(
     """
     inputs, targets, mask = check_data(data)
     check_needs(config, run, validate, resume)
+    check_team(team, config, inputs.size(1))
     run_model, loss = _model_and_loss(model, loss, config)
     loss = partial(loss, reduction=config.loss_reduction)
-    problem = Problem(
+    joined = Problem(
         model, run_model, loss, inputs, targets, mask, config.loss_reduction
     )
+    problem = joined.part(team.columns(inputs.size(1)))
     parameters = [p for p in model.parameters() if p.requires_grad]
     optimizer = build_optimizer(
         config.optimizer, parameters, config.first_rate, config.optimizer_options
     )
     budget = math.inf if config.time_budget is None else config.time_budget
-    store = MemoryRun() if run is None else run
+    store = TeamRun(team, MemoryRun() if run is None else run, problem)
     at = TrainingState()
 
     @cache
@@ -142,15 +151,16 @@ def train(
         return record
 
     if run is not None:
-        state = run.load_state()
+        state = store.load_state()
         check_begin(run, state, config, inputs, resume)
         if resume:
             at = load(state)
             if at.stopped == "time_budget" and at.seconds < budget:
                 at.stopped = ""
-        run.truncate_metrics(state.get("metrics_size", 0) if resume else 0)
-        run.remove_leftovers()
+        store.truncate_metrics(state.get("metrics_size", 0) if resume else 0)
+        store.remove_leftovers()
     if not resume:
+        store.start()
         store.save_weights(model, {"step": 0})
     save()
 
@@ -159,8 +169,8 @@ def train(
         while at.counted < len(inputs) and at.seconds < budget:
             began = time.perf_counter()
             if config.truncation == "adaptive" and at.step % config.measure_every == 0:
-                reach = config.adaptive().measure(problem, at.step)
-                at.reach = reach.tau
+                reach = config.adaptive().measure(joined, at.step)
+                at.reach = int(team.first(reach.tau))
                 yield report(_measured(at, reach))
             rate = config.first_rate * at.scale
             for parameter_group in optimizer.param_groups:
@@ -185,7 +195,9 @@ def train(
                     at.carried,
                     windows=config.accumulate,
                     omega=config.omega,
+                    joined=joined,
                 )
+            gradient, finite = sum_over_team(team, gradient, parameters)
             value, tokens, norm = gradient.loss, gradient.targets, gradient.norm
 
             # Clip and step, unless there is nothing sensible to step along.
@@ -195,11 +207,10 @@ def train(
                 optimizer.step()
             at.step += 1
             at.start, at.counted, _ = gradient.position
-            carried = gradient.carried
-            at.carried = carried if is_finite(carried) else at.carried
+            at.carried = gradient.carried if finite else at.carried
             at.bad_updates = 0 if good else at.bad_updates + 1
             at.skipped += not good
-            seconds = time.perf_counter() - began
+            seconds = team.first(time.perf_counter() - began)
             at.seconds += seconds
 
             info = StepInfo(
@@ -234,8 +245,10 @@ def train(
         epoch = at.epoch + 1
         if whole:
             at.epoch, at.start, at.counted, at.carried = epoch, 0, 0, None
-        with averaged(optimizer):
-            held_out = None if validate is None else validate(model)
+        held_out = None
+        if validate is not None:
+            with averaged(optimizer):
+                held_out = team.first(validate(model) if team.is_first else 0.0)
         # Without validation the latest weights count as the best.
         improved = held_out is None or held_out < at.best
         best = at.best if held_out is None else min(at.best, held_out)

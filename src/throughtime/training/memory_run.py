@@ -39,3 +39,9 @@ class MemoryRun:
     def metrics_size(self) -> int:
         """Nothing is kept."""
         return 0
+
+    def truncate_metrics(self, size: int) -> None:
+        """There is nothing to forget."""
+
+    def remove_leftovers(self) -> None:
+        """Nothing is left over."""

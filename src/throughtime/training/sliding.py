@@ -7,14 +7,11 @@ each loss step has a window of its own. All windows of a chunk run side by side 
 batch, so that the τ-fold work is at least done in large products.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor
 
-from throughtime.errors import InvalidType
 from throughtime.training.bptt import (
     Position,
     Problem,
@@ -22,7 +19,7 @@ from throughtime.training.bptt import (
     Window,
     check_stride,
 )
-from throughtime.training.carried import detach_state, zip_states
+from throughtime.training.carried import batch_dimensions, detach_state, join_states
 
 # Sequences that run side by side: enough for large products, and a bound on memory.
 _ROWS = 512
@@ -81,13 +78,13 @@ class SlidingBPTT:
         for start in range(window.start, window.stop - self.tau):
             states.append(_run(problem, states[-1], start, start + 1))
         carried = _run(problem, states[-1], window.stop - self.tau, window.carry)
-        join = _joiner(problem)
+        where = batch_dimensions(problem.run, problem.inputs[:1])
         count = max(window.targets(problem.targets, problem.mask), 1)
         value, block = 0.0, max(1, _ROWS // problem.inputs.size(1))
         for first in range(0, len(states), block):
             part = states[first : first + block]
             value += self._block(
-                problem, window, first, part, join, weight=weight, count=count
+                problem, window, first, part, where, weight=weight, count=count
             )
         return value, carried
 
@@ -97,7 +94,7 @@ class SlidingBPTT:
         window: Window,
         first: int,
         states: list[Any],
-        join: Callable[[list[Any]], Any],
+        where: Any,
         *,
         weight: float,
         count: int,
@@ -106,7 +103,7 @@ class SlidingBPTT:
         begin = window.start + first
         steps = range(begin, begin + len(states))
         rows = torch.cat([problem.inputs[t : t + self.tau] for t in steps], 1)
-        outputs, _ = problem.run(rows, join(states))
+        outputs, _ = problem.run(rows, join_states(states, where))
         last = outputs[-1].unflatten(0, (len(states), -1))
         counted = slice(begin + self.tau - 1, begin + self.tau - 1 + len(states))
         mask = None if problem.mask is None else problem.mask[counted]
@@ -125,33 +122,3 @@ def _run(problem: Problem, state: Any, start: int, stop: int) -> Any:
         return state
     with torch.no_grad():
         return detach_state(problem.run(problem.inputs[start:stop], state)[1])
-
-
-def _joiner(problem: Problem) -> Callable[[list[Any]], Any]:
-    """A function that puts states next to each other along their batch dimension.
-
-    Which one that is differs between models: the state of twice the batch tells.
-    """
-    step = problem.inputs[:1]
-    with torch.no_grad():
-        one = problem.run(step, None)[1]
-        two = problem.run(torch.cat([step, step], 1), None)[1]
-
-    def dimension(a: Tensor, b: Tensor) -> Tensor:
-        differ = [d for d in range(a.dim()) if a.size(d) != b.size(d)]
-        if a.dim() != b.dim() or len(differ) != 1:
-            raise InvalidType(
-                "SlidingBPTT needs a state whose tensors have one dimension for the "
-                f"batch, got shapes {tuple(a.shape)} and {tuple(b.shape)} for batches "
-                f"of {step.size(1)} and {2 * step.size(1)}"
-            )
-        return torch.tensor(differ[0])
-
-    where = zip_states(lambda pair: dimension(*pair), [one, two])
-
-    def join(states: list[Any]) -> Any:
-        return zip_states(
-            lambda parts: torch.cat(parts[1:], int(parts[0])), [where, *states]
-        )
-
-    return join

@@ -40,27 +40,44 @@ def backward(
     *,
     windows: int = 1,
     omega: float = 0.0,
+    joined: Problem | None = None,
 ) -> Gradient:
     """Add the gradient of the next ``windows`` windows to every ``.grad``.
 
     Their losses are weighted by their targets, as if they were one batch. The gradient
     of ``omega`` times Ω comes to it; the loss that is reported has none.
+
+    Args:
+        problem: model, loss and streams.
+        method: which windows.
+        position: where the first one starts.
+        state: carried up to there.
+        windows: how many of them.
+        omega: weight of Ω.
+        joined: the problem that this one is a part of, whose targets count in weights
+            and means; default: itself.
     """
+    joined = problem if joined is None else joined
     steps, group = len(problem.inputs), []
     while len(group) < windows and position.counted < steps:
         window = method.next_window(position, steps)
-        group.append((window, window.targets(problem.targets, problem.mask)))
+        group.append(window)
         position = Position(window.carry, window.stop, position.epoch)
-    targets = sum(count for _, count in group)
+    targets = sum(window.targets(joined.targets, joined.mask) for window in group)
     value = 0.0
-    for window, count in group:
+    for window in group:
         # Means add up to the mean over all targets, sums just add up.
         mean = problem.reduction == "mean"
+        count = window.targets(problem.targets, problem.mask)
         weight = count / max(targets, 1) if mean else 1.0
         if omega:
             with omega_probes(problem.module) as probes:
                 part, state = method.backward(problem, window, state, weight)
-            probes.add_gradient(omega * weight)
+            # A mean over sequences, so that each counts, whatever its mask.
+            count = window.targets(joined.targets, joined.mask)
+            weight = count / max(targets, 1) if mean else 1.0
+            share = problem.inputs.size(1) / joined.inputs.size(1)
+            probes.add_gradient(omega * weight * share)
         else:
             part, state = method.backward(problem, window, state, weight)
         value += part
