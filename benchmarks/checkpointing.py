@@ -207,24 +207,23 @@ def resident(name: str) -> int:
     raise SystemExit(f"no {name} in /proc/self/status: this benchmark needs Linux")
 
 
-def table(rows: list[Row]) -> str:
-    lines = [
-        "| T, B | way | block + states | stored | forward steps | time | × plain "
-        "| gradient | peak growth, MB | peak, MB |",
-        "| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
-    ]
-    for row in rows:
-        ratio, found = row.get("ratio_to_plain"), row.get("gradient_difference")
-        seconds = row.get("milliseconds", 1e3 * row["child_seconds_per_update"]) / 1e3
-        lines.append(
-            f"| {row['steps']:,}, {row['batch']} | {row['way']} "
-            f"| {row['block']} + {row['states']} | {row['stored_share']:.1%} "
-            f"| {row['forward_steps']:,} | {seconds:.2f} s "
-            f"| {'' if ratio is None else f'{ratio:.2f}'} "
-            f"| {'' if found is None else f'{found:.0e}'} "
-            f"| {row['peak_growth'] / 1e6:.0f} | {row['peak_resident'] / 1e6:.0f} |"
-        )
-    return "\n".join(lines)
+HEAD = """\
+| T, B | way | block + states | stored | forward steps | time | × plain | gradient | \
+peak growth, MB | peak, MB |
+| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |"""
+
+
+def line(row: Row) -> str:
+    ratio, found = row.get("ratio_to_plain"), row.get("gradient_difference")
+    seconds = row.get("milliseconds", 1e3 * row["child_seconds_per_update"]) / 1e3
+    return (
+        f"| {row['steps']:,}, {row['batch']} | {row['way']} "
+        f"| {row['block']} + {row['states']} | {row['stored_share']:.1%} "
+        f"| {row['forward_steps']:,} | {seconds:.2f} s "
+        f"| {'' if ratio is None else f'{ratio:.2f}'} "
+        f"| {'' if found is None else f'{found:.0e}'} "
+        f"| {row['peak_growth'] / 1e6:.0f} | {row['peak_resident'] / 1e6:.0f} |"
+    )
 
 
 def main() -> None:
@@ -237,12 +236,15 @@ def main() -> None:
     torch.set_num_threads(arguments.threads)
     os.environ["OMP_NUM_THREADS"] = str(arguments.threads)  # processes of our own
     rows: list[Row] = []
+    print(HEAD)
     for steps, batch in WAYS:
-        rows += compare(steps, batch, arguments.rounds)
+        found = compare(steps, batch, arguments.rounds)
+        print(*map(line, found), sep="\n", flush=True)
+        rows += found
     for steps, batch, way in [] if arguments.quick else LONG:
         row = {"steps": steps, "batch": batch, "way": way[0]}
         rows.append(row | peak(steps, batch, way))
-    print(table(rows))
+        print(line(rows[-1]), flush=True)
     if arguments.out:
         text = json.dumps({"threads": arguments.threads, "rows": rows}, indent=1)
         arguments.out.write_text(text + "\n", encoding="utf-8")
