@@ -44,6 +44,7 @@ WAYS: dict[tuple[int, int], list[Way]] = {
         ("layer recomputes", True),
     ],
     (1000, 32): [("√T", {}), ("layer recomputes", True)],
+    (1000, 64): [("√T", {}), ("layer recomputes", True)],
     (10_000, 1): [
         ("√T", {}),
         ("blocks of 4 √T", {"block": 400}),
