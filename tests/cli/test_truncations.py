@@ -71,3 +71,46 @@ def test_table_that_cannot_be_made(command, run, options, says):
     outcome = command("truncations", run, "--steps", 12, "--batch-size", 2, *options)
     assert outcome.status != 0
     assert says in outcome.err
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        (["--memory", "1kB"], "memory must be at least"),
+        (["--memory", "much"], "memory should be a size such as '200MB'"),
+        (["--memory", "1MB", "--truncation", "sliding"], "memory needs truncation"),
+        (["--optimizer", "hessian-free", "--set", "dropout=0.1"], "is deterministic"),
+        (
+            ["--set", "omega=1", "--set", "recurrent_dropout=0.1"],
+            "use recurrent_dropout",
+        ),
+        (["--set", "clip_percentile=101"], "percentile should be a number in range"),
+    ],
+)
+def test_methods_that_do_not_fit_leave_an_old_run_alone(
+    command, text, run, options, says
+):
+    before = {p.name: p.read_bytes() for p in run.iterdir()}
+    outcome = command("train", "lm", text, *options, "--out", run, "--overwrite")
+    assert outcome.status != 0
+    assert says in outcome.err
+    assert outcome.err.count("\n") == 1
+    assert {p.name: p.read_bytes() for p in run.iterdir()} == before
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ["--memory", "1MB", "--truncation", "full"],
+        ["--optimizer", "hessian-free", "--set", "curvature_share=0.5"],
+        ["--optimizer", "nt-asgd", "--learning-rate", "1"],
+        ["--set", "omega=0.1", "--set", "clip_percentile=50"],
+    ],
+)
+def test_every_way_to_train_ends_with_a_report(command, text, options, tmp_path):
+    outcome = command(
+        "train", "lm", text, "--cell", "elman", "--hidden-size", 4, "--batch-size", 4,
+        "--epochs", 1, "--tau", 6, *options, "--out", "it",
+    )  # fmt: skip
+    assert outcome.status == 0, outcome.err
+    assert (tmp_path / "it" / "report.html").is_file()

@@ -39,6 +39,7 @@ from throughtime.training import (
     RunFolder,
     TrainingConfig,
     WithinMemory,
+    omega_probes,
     train,
 )
 from throughtime.training.door import check_team
@@ -102,7 +103,7 @@ def start_run(
     check_length(train_tokens, config)
     torch.manual_seed(config.seed)
     model = LanguageModel(len(vocabulary), model_config)
-    check_memory(model, train_tokens, config, team)
+    check_method(model, train_tokens, config, team)
     own = keep_own_cell(cell)
     fingerprint = vocabulary.fingerprint()
     check_same(team, {"vocabulary": fingerprint, "number of tokens": len(train_tokens)})
@@ -221,14 +222,26 @@ def usual_settings(settings: list[str]) -> list[str]:
     return [f"{key}={value}" for key, value in DEFAULTS.items() if key not in left_out]
 
 
-def check_memory(
+def check_method(
     model: LanguageModel, tokens: Tensor, config: TrainingConfig, team: Team
 ) -> None:
-    """Raise if the longest window does not fit into the budget, whatever is done.
+    """Raise if the model cannot be trained in this way, before a run is made.
 
     Raises:
-        InvalidValue: the budget is below the minimum, which the error names.
+        InvalidValue: the memory budget is below the minimum, which the error names; or
+            the model draws masks, which this optimiser or regulariser does not allow.
     """
+    if config.omega:
+        with omega_probes(model):
+            pass
+    if config.second_order:
+        with torch.random.fork_rng(devices=[]), torch.no_grad():
+            first, again = (model(tokens[:8, None])[0] for _ in range(2))
+        if not torch.equal(first, again):
+            raise InvalidValue(
+                f"optimizer {HESSIAN_FREE} needs a model that is deterministic, and "
+                "this one draws dropout or zoneout in every call; set them to 0"
+            )
     if config.memory is None:
         return
     inputs, targets = streams(tokens, config.batch_size)
