@@ -195,3 +195,12 @@ def test_what_stands_around_the_layers():
     read_out = terms.norms["read_out.weight"]
     assert torch.equal(read_out, read_out.diagonal().diag())
     check(model, tokens, lambda result: result[1].square().sum())
+
+
+def test_is_shown_by_its_tables():
+    layer = tt.RNN(2, 3, bias=False)
+    terms = tt.gradients.decompose(
+        layer, torch.zeros(4, 1, 2), lambda result: result[0].sum((1, 2))
+    )
+    tables = "weight_ih_l0, weight_hh_l0"
+    assert repr(terms) == f"Decomposition of 4 loss steps, with tables of {tables}"

@@ -108,6 +108,23 @@ def test_masked_losses_and_sums(reduction):
     assert torch.allclose(found, want, rtol=1e-10, atol=1e-12)
 
 
+@pytest.mark.parametrize("tau", [1, 3, 7])
+def test_equals_the_terms_of_short_lags(tau):
+    """Truth: the table of the gradient, summed over lags below tau."""
+    task = problem("lstm")
+
+    def losses(result):
+        outputs, _ = result
+        squares = (outputs - task.targets).square().sum((1, 2))
+        return squares / task.targets.numel()
+
+    terms = tt.gradients.decompose(task.module, task.inputs, losses)
+    run(task, SlidingBPTT(tau))
+    for name, want in terms.up_to_lag(tau - 1).items():
+        found = task.module.get_parameter(name).grad
+        assert torch.allclose(found, want, rtol=1e-9, atol=1e-13), name
+
+
 def test_many_rows_go_in_blocks(monkeypatch):
     task = problem("lstm")
     whole = run(task, SlidingBPTT(5))

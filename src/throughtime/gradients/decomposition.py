@@ -179,6 +179,11 @@ class Decomposition:
         weights = [n for n in timed if self._products(n)]
         self.deltas = ByName(weights, self._delta)
 
+    def __repr__(self) -> str:
+        """One line: steps, and the parameters that have a table."""
+        names = ", ".join(self.norms)
+        return f"Decomposition of {len(self._graph)} loss steps, with tables of {names}"
+
     # ---- one backward pass for all
 
     def _make_tables(self) -> dict[str, Table]:
