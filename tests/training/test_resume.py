@@ -172,6 +172,13 @@ def test_another_model(trained):
     refused(trained, "weights of another model", config(), model=make().double())
 
 
+def test_a_checkpoint_of_another_version(trained):
+    state = trained.load_state()
+    state["progress"]["window"] = state["progress"].pop("start")
+    trained.save_state(state)
+    refused(trained, "of another version of throughtime, it has 'window'", config())
+
+
 def test_metrics_that_were_lost(trained):
     (trained.path / "metrics.jsonl").write_text("")
     run_all(make(), config(log_every=1), run=trained, resume=True)  # had no line yet

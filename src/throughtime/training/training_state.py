@@ -2,11 +2,12 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any, Self
 
 import torch
 
+from throughtime.errors import RunError
 from throughtime.training.bptt import Position
 from throughtime.training.carried import map_state
 from throughtime.training.schedules import Scale
@@ -64,7 +65,18 @@ class TrainingState:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any], device: torch.device) -> Self:
-        """The state of a checkpoint, with its tensors on ``device``."""
+        """The state of a checkpoint, with its tensors on ``device``.
+
+        Raises:
+            RunError: the checkpoint is that of another version.
+        """
+        known = {entry.name for entry in fields(cls)}
+        for name in values:
+            if name not in known:
+                raise RunError(
+                    f"the last checkpoint is of another version of throughtime, it has "
+                    f"{name!r}; continue it with that version, or start a new run"
+                )
         state = cls(**values)
         state.schedule = Scale(*state.schedule)
         state.carried = map_state(lambda tensor: tensor.to(device), state.carried)
