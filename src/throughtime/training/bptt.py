@@ -117,29 +117,36 @@ def windows(method: Method, steps: int, epoch: int = 0) -> Iterator[Window]:
         position = Position(window.carry, window.stop, epoch)
 
 
-class _Plain:
+def whole_backward(
+    problem: Problem, window: Window, state: Any, weight: float = 1.0
+) -> tuple[float, Any]:
+    """``Method.backward`` by one backward pass over the whole window."""
+    value, carried = window_loss(
+        problem.run,
+        problem.inputs,
+        problem.targets,
+        state,
+        window,
+        problem.loss,
+        problem.mask,
+    )
+    value = value * weight
+    value.backward()
+    return value.item(), carried
+
+
+class _Whole:
     """The gradient of a window by one backward pass over it."""
 
     def backward(
         self, problem: Problem, window: Window, state: Any, weight: float = 1.0
     ) -> tuple[float, Any]:
         """See ``Method.backward``."""
-        value, carried = window_loss(
-            problem.run,
-            problem.inputs,
-            problem.targets,
-            state,
-            window,
-            problem.loss,
-            problem.mask,
-        )
-        value = value * weight
-        value.backward()
-        return value.item(), carried
+        return whole_backward(problem, window, state, weight)
 
 
 @dataclass(frozen=True)
-class BPTT(_Plain):
+class BPTT(_Whole):
     """Full backpropagation through time: one window over all steps.
 
     >>> list(windows(BPTT(), 5))
@@ -153,7 +160,7 @@ class BPTT(_Plain):
 
 
 @dataclass(frozen=True)
-class TruncatedBPTT(_Plain):
+class TruncatedBPTT(_Whole):
     """Every ``stride`` steps, backpropagation through the last ``tau`` steps.
 
     The losses of one window reach back over different numbers of steps, 1 to ``tau``;

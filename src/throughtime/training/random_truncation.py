@@ -23,7 +23,7 @@ from torch.nn.utils.rnn import PackedSequence
 from throughtime.checks import number
 from throughtime.errors import InvalidType, InvalidValue, unknown_name
 from throughtime.layers import Recurrent
-from throughtime.training.bptt import Position, Problem, Window, window_loss
+from throughtime.training.bptt import Position, Problem, Window, whole_backward
 
 LENGTHS = ("geometric", "power")
 # The tail of a power law, P(length > l) ~ l^-3, has a finite variance.
@@ -154,18 +154,7 @@ class RandomTruncatedBPTT:
             return column[:steps, None].expand(steps, batch)
 
         with carry_gains(problem.module, gain):
-            value, carried = window_loss(
-                problem.run,
-                problem.inputs,
-                problem.targets,
-                state,
-                window,
-                problem.loss,
-                problem.mask,
-            )
-        value = value * weight
-        value.backward()
-        return value.item(), carried
+            return whole_backward(problem, window, state, weight)
 
     def gains(
         self, steps: int, batch: int, generator: torch.Generator | None = None

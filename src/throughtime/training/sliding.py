@@ -15,9 +15,9 @@ import torch
 from throughtime.training.bptt import (
     Position,
     Problem,
-    TruncatedBPTT,
     Window,
     check_stride,
+    whole_backward,
 )
 from throughtime.training.carried import batch_dimensions, detach_state, join_states
 
@@ -72,7 +72,7 @@ class SlidingBPTT:
         """
         if window.loss_start == 0:
             whole = window._replace(carry=window.stop)
-            value, _ = TruncatedBPTT(self.tau).backward(problem, whole, state, weight)
+            value, _ = whole_backward(problem, whole, state, weight)
             return value, _run(problem, state, window.start, window.carry)
         states = [state]
         for start in range(window.start, window.stop - self.tau):
