@@ -89,7 +89,7 @@ def shakespeare(cell: Cell) -> Row:
         elif isinstance(record, ValidationInfo):
             curve.append((record.seconds, record.loss))
         elif isinstance(record, EventInfo) and record.kind == "reach":
-            reaches.append((record.step, int(record.message.split()[4])))
+            reaches.append((record.step, record.value))
     return {"updates": updates, "curve": curve, "reaches": reaches}
 
 

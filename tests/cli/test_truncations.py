@@ -18,6 +18,10 @@ def test_every_truncation_trains(command, text, truncation, tmp_path):
     assert run.config["training"]["truncation"] == truncation
     reaches = [r for r in run.metrics() if r.get("kind") == "reach"]
     assert bool(reaches) == (truncation == "adaptive")
+    if reaches:
+        found = [r["value"] for r in reaches]
+        assert f"reach {min(found)}" in outcome.out
+        assert f"{max(found)} steps" in outcome.out
 
 
 @pytest.mark.parametrize(
@@ -27,7 +31,10 @@ def test_every_truncation_trains(command, text, truncation, tmp_path):
         (["--tau", "0"], "tau must be greater than zero, got 0"),
         (["--tau", "4", "--stride", "5"], "stride must not exceed tau = 4"),
         (["--truncation", "random", "--set", "probability=0"], "in (0, 1], got 0"),
-        (["--truncation", "random", "--set", "probability=1.5"], "in range [0, 1]"),
+        (
+            ["--truncation", "random", "--set", "probability=1.5"],
+            "(0, 1], got 1.5",
+        ),
         (["--truncation", "adaptive", "--set", "epsilon=0"], "in range (0, 1], got 0"),
     ],
 )

@@ -45,4 +45,5 @@ def test_validation_and_event():
         "step": 3,
         "kind": "restored",
         "message": "why",
+        "value": None,
     }

@@ -47,6 +47,7 @@ def show_progress(
         TimeRemainingColumn(),
     )
     loss, speed = 0.0, 0.0
+    reaches: list[float] = []
     budget = math.inf if time_budget is None else time_budget
     with Progress(*columns, console=console, transient=True) as bar:
         task = bar.add_task("", total=1.0, epoch=1, loss=loss, ppl=1.0, speed=speed)
@@ -75,7 +76,21 @@ def show_progress(
                     f"epoch {record.epoch:>3}  train {loss:.4f}  "
                     f"held out {record.loss:.4f}  "
                     f"perplexity {record.perplexity:.2f}  "
-                    f"{speed:,.0f} tokens/s" + ("  best" if record.improved else "")
+                    f"{speed:,.0f} tokens/s"
+                    + _reach(reaches)
+                    + ("  best" if record.improved else "")
                 )
+                reaches.clear()
+            elif isinstance(record, EventInfo) and record.kind == "reach":
+                # One of many; metrics.jsonl has them all.
+                reaches.append(record.value or 0)
             elif isinstance(record, EventInfo):
                 bar.console.print(f"[yellow]{record.kind}[/yellow]: {record.message}")
+
+
+def _reach(reaches: list[float]) -> str:
+    """How far the gradient reached back in an epoch, where that was measured."""
+    if not reaches:
+        return ""
+    low, high = min(reaches), max(reaches)
+    return f"  reach {low:g}" + (f" to {high:g}" if high > low else "") + " steps"

@@ -312,7 +312,7 @@ def _model_and_loss(
 
 def _measured(at: TrainingState, reach: Reach) -> EventInfo:
     message = f"the gradient reaches back {reach.tau} steps ({reach})"
-    return EventInfo(at.step, "reach", message)
+    return EventInfo(at.step, "reach", message, reach.tau)
 
 
 def _skipped(info: StepInfo) -> EventInfo:

@@ -60,12 +60,18 @@ class RandomTruncatedBPTT:
 
     def __post_init__(self) -> None:
         if self.probability is not None:
-            number("probability", self.probability, maximum=1, minimum=0)
             if self.probability == 0:
                 raise InvalidValue(
                     "probability is that of going on at each step, in (0, 1], got 0: "
                     "no gradient would flow back; use TruncatedBPTT(1) for that"
                 )
+            number(
+                "probability",
+                self.probability,
+                minimum=0,
+                maximum=1,
+                exclude_minimum=True,
+            )
         if self.tau is not None and number("tau", self.tau) <= 1:
             raise InvalidValue(
                 f"tau, the mean length of a window, must be above 1, got {self.tau}"

@@ -80,11 +80,13 @@ class EventInfo:
         kind: ``skipped``, ``restored``, ``reach``, ``early_stopping`` or
             ``time_budget``.
         message: what happened and what was done.
+        value: what was measured, of ``reach`` in steps; None of other kinds.
     """
 
     step: int
     kind: str
     message: str
+    value: float | None = None
 
 
 Record = StepInfo | ValidationInfo | EventInfo
