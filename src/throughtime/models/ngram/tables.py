@@ -3,11 +3,12 @@ r"""The tables of an n-gram model in back-off form, and how they are read.
     P(w | u) = p(u w)            if the n-gram u w is in the table of its order
              = b(u) P(w | u')    if not; b(u) = 1 where u itself is in no table
 
-u' is u without its first token. Every smoothing of this package can be written like this,
-interpolated ones too, and so are ARPA files. All V tokens are in the table of order 1.
+u' is u without its first token. Every smoothing of this package can be written like
+this, interpolated ones too, and so are ARPA files. All V tokens are in the table of
+order 1.
 
-The n-grams of one order are numbered from 0, sorted by (number of the first n-1 tokens in
-the order below, last token). So the followers of a context are a slice.
+The n-grams of one order are numbered from 0, sorted by (number of the first n-1 tokens
+in the order below, last token). So the followers of a context are a slice.
 """
 
 from collections.abc import Iterator, Sequence
@@ -42,7 +43,8 @@ class Level:
 def find(words: Ints, starts: Ints, contexts: Ints, wanted: Ints) -> Ints:
     """Numbers of the n-grams (context, token), (N,); -1 where there is none.
 
-    By bisection of the followers of each context, all at once. A context of -1 has none.
+    By bisection of the followers of each context, all at once. A context of -1 has
+    none.
     """
     known = np.flatnonzero(contexts >= 0)
     low, high = starts[contexts[known]], starts[contexts[known] + 1]
@@ -87,7 +89,7 @@ def look_up(levels: Sequence[Level], text: Ints) -> Iterator[tuple[Ints, Ints]]:
 
 
 def score(levels: Sequence[Level], text: Ints) -> Floats:
-    """log P of each token given those before it in its column, float64 like ``text``."""
+    """log P of each token of ``text`` given those before it in its column, float64."""
     total = np.zeros(text.shape)
     below: Level | None = None
     for level, (contexts, found) in zip(levels, look_up(levels, text), strict=True):
