@@ -23,7 +23,7 @@ from torch import Tensor
 
 from throughtime.checks import positive_int
 from throughtime.errors import InvalidShape, InvalidValue
-from throughtime.models.ngram.counts import Ints, Order, count_ngrams, find
+from throughtime.models.ngram.keys import Ints, Order, count_ngrams, find
 from throughtime.models.protocol import checked_tokens
 
 Floats = NDArray[np.float64]
