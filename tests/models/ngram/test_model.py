@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from throughtime.errors import InvalidShape, InvalidType, InvalidValue
 from throughtime.models import LanguageModelProtocol, NGramLM, evaluate, log_prob
-from throughtime.models.ngram.model import discounts
+from throughtime.models.ngram.kneser_ney import discounts
 
 
 def slow_probability(text, order, size, history, word):

@@ -1,63 +1,44 @@
-r"""An n-gram language model: interpolated modified Kneser-Ney.
+"""Language models that count: the next token from the n - 1 before it."""
 
-    P_n(w | u) = max(c(u w) - D(c(u w)), 0) / c(u ·)  +  γ(u) P_{n-1}(w | u')
-    γ(u) = (D_1 N_1(u ·) + D_2 N_2(u ·) + D_3 N_3+(u ·)) / c(u ·)
-
-u' is u without its first token, N_k(u ·) the number of tokens that follow u k times
-(3+: three or more), P_0 = 1/V. At the highest order c counts occurrences; below, it
-counts the different tokens that precede (continuation counts). Per order, with n_k the
-number of n-grams of count k: Y = n_1 / (n_1 + 2 n_2) and
-D_k = k - (k + 1) Y n_{k+1} / n_k.
-Chen and Goodman, "An empirical study of smoothing techniques for language modeling",
-Harvard TR-10-98, 1998.
-"""
-
-from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Self
+from collections.abc import Sequence
+from typing import Any, Self
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from throughtime.checks import positive_int
-from throughtime.errors import InvalidShape, InvalidValue
-from throughtime.models.ngram.keys import Ints, Order, count_ngrams, find
+from throughtime.errors import InvalidShape, InvalidType, InvalidValue
+from throughtime.models.ngram.counts import Counts, count_ngrams
+from throughtime.models.ngram.smoothing import make_estimator
+from throughtime.models.ngram.tables import Ints, Level, distributions, score
 from throughtime.models.protocol import checked_tokens
 
-Floats = NDArray[np.float64]
-
-# Where the formula has no answer: what KenLM's --discount_fallback uses.
-FALLBACK_DISCOUNTS = (0.5, 1.0, 1.5)
-
-
-@dataclass(frozen=True)
-class _Level:
-    """One order, ready for look-up.
-
-    table: its n-grams; first: the discounted share of each, max(c - D, 0) / c(u ·);
-    left: γ of each context, by the context's number in the order below.
-    """
-
-    table: Order
-    first: Floats
-    left: Floats
+# Tokens scored at once, which bounds the memory that it takes.
+CHUNK = 1 << 20
 
 
 class NGramLM:
-    """Interpolated modified Kneser-Ney over one continuous text.
+    """An n-gram model with any smoothing, interpolated modified Kneser-Ney by default.
 
     Meets ``LanguageModelProtocol``; its state is the last order - 1 tokens, or all of
-    them if fewer were read. Every token has some probability in every context.
+    them if fewer were read. What every smoothing does, and which options it has:
+    docs/ngrams.md.
 
     Args:
         order: n, so that a token depends on the n - 1 before it.
         vocabulary_size: V.
+        smoothing: how probabilities come from counts, a name in ``SMOOTHINGS``.
+        **options: of the smoothing, for example ``delta`` of "additive".
+
+    Attributes:
+        order, smoothing: as given.
+        estimator: the smoothing with its options, those found in fitting too.
+        boundary: the token that ends independent lines, or None for one stream.
 
     Raises:
         InvalidType: no int.
-        InvalidValue: not positive.
+        InvalidValue: not positive, or a smoothing or option that there is not.
 
     >>> model = NGramLM(2, vocabulary_size=3).fit(torch.tensor([0, 1, 0, 1, 0, 2]))
     >>> log_probs, _ = model.next_log_probs(torch.tensor([[0]]), model.initial_state(1))
@@ -65,73 +46,120 @@ class NGramLM:
     (torch.Size([1, 1, 3]), 1.0)
     """
 
-    def __init__(self, order: int = 5, *, vocabulary_size: int) -> None:
+    def __init__(
+        self,
+        order: int = 5,
+        *,
+        vocabulary_size: int,
+        smoothing: str = "kneser-ney",
+        **options: Any,
+    ) -> None:
         self.order = positive_int("order", order)
+        if vocabulary_size == 0:
+            raise InvalidValue(
+                "empty vocabulary: vocabulary_size must be greater than zero, got 0"
+            )
         self._vocabulary_size = positive_int("vocabulary_size", vocabulary_size)
-        self._levels: list[_Level] = []
+        self.smoothing = smoothing
+        self.estimator = make_estimator(smoothing, **options)
+        self.boundary: int | None = None
+        self._levels: list[Level] = []
+
+    @classmethod
+    def from_levels(
+        cls,
+        levels: Sequence[Level],
+        *,
+        boundary: int | None = None,
+        smoothing: str = "kneser-ney",
+        **options: Any,
+    ) -> Self:
+        """A model of tables made before, for example read from a file.
+
+        Args:
+            levels: orders 1..n; that of order 1 holds every token.
+            boundary: the token that ends independent lines, or None.
+            smoothing: how they were made.
+            **options: of the smoothing.
+
+        Raises:
+            InvalidValue: no levels, a boundary outside [0, V), or a smoothing or option
+                that there is not.
+        """
+        if not levels:
+            raise InvalidValue("levels is empty; give those of the orders 1..n")
+        size = len(levels[0].words)
+        model = cls(len(levels), vocabulary_size=size, smoothing=smoothing, **options)
+        model.boundary = checked_boundary(boundary, size)
+        model._levels = list(levels)
+        return model
 
     @property
     def vocabulary_size(self) -> int:
         """V."""
         return self._vocabulary_size
 
-    def fit(self, tokens: Tensor) -> Self:
+    @property
+    def levels(self) -> list[Level]:
+        """The tables, in back-off form: orders 1..n.
+
+        Raises:
+            InvalidValue: the model is not fitted.
+        """
+        if not self._levels:
+            raise InvalidValue(
+                "the n-gram model has counted nothing yet; call fit first"
+            )
+        return self._levels
+
+    def fit(self, tokens: Tensor | Ints, *, boundary: int | None = None) -> Self:
         """Count a text (N,); with N < order the highest order is N.
 
+        Args:
+            tokens: the text; a numpy array may be memory-mapped.
+            boundary: None: the text is one continuous stream. A token: it ends each
+                line, and lines are independent. Each is read after one boundary, and
+                no history goes beyond it.
+
         Raises:
             InvalidShape: not one sequence, or empty.
-            InvalidType: no tensor of integers.
-            InvalidValue: a token outside [0, V).
+            InvalidType: no integers.
+            InvalidValue: a token or the boundary outside [0, V).
         """
-        text = self._as_array(tokens)
-        tables = count_ngrams(text, min(self.order, len(text)), self.vocabulary_size)
-        self._levels = []
-        for n, table in enumerate(tables, start=1):
-            counts = table.counts
-            if n < len(tables):
-                # Continuation counts: how many different tokens precede.
-                above = tables[n].suffix
-                counts = np.bincount(above, minlength=len(table.keys))
-            contexts = len(tables[n - 2].keys) if n > 1 else 1
-            self._levels.append(_level(table, counts, contexts))
+        text = checked_text("tokens", tokens, self.vocabulary_size)
+        boundary = checked_boundary(boundary, self.vocabulary_size)
+        counts = self._counts(text, boundary)
+        self._levels = self.estimator.levels(counts, boundary=boundary)
+        self.boundary = boundary
         return self
 
-    def score(self, tokens: Tensor) -> Tensor:
+    def _counts(self, text: Ints, boundary: int | None) -> list[Counts]:
+        longest = len(text) + (boundary is not None)
+        order = min(self.order, longest)
+        return count_ngrams(text, order, self.vocabulary_size, boundary=boundary)
+
+    def score(self, tokens: Tensor | Ints) -> Tensor:
         """log P of each token but the first given all before it, float64 (N - 1,).
 
-        The first token is only read: nothing comes before it.
+        The first token is only read: nothing comes before it. Where lines are
+        independent, what is before a boundary is forgotten after it.
 
         Raises:
             InvalidShape: not one sequence, or empty.
-            InvalidType: no tensor of integers.
+            InvalidType: no integers.
             InvalidValue: a token outside [0, V), or the model is not fitted.
         """
-        self._check_fitted()
-        text = self._as_array(tokens)
-        probability = np.full(len(text), 1 / self.vocabulary_size)
-        for level, contexts, found in self._look_up(text):
-            left = np.where(contexts >= 0, level.left[contexts], 1.0)
-            share = np.where(found >= 0, level.first[found], 0.0)
-            probability = share + left * probability
-        return torch.from_numpy(np.log(probability[1:]))
-
-    def _look_up(self, text: Ints) -> Iterator[tuple[_Level, Ints, Ints]]:
-        """Where every order's n-grams of a text are in the tables.
-
-        Args:
-            text: (N,) or (N, B), without a past.
-
-        Yields:
-            Per order, for every position: the number of the context before it, and of
-            the n-gram that ends at it; -1 for what was never counted.
-        """
-        contexts = np.zeros_like(text)
-        for level in self._levels:
-            found = find(level.table, contexts, text, self.vocabulary_size)
-            yield level, contexts, found
-            # What ends at t - 1 is the context of the next order at t.
-            contexts = np.full_like(text, -1)
-            contexts[1:] = found[:-1]
+        levels = self.levels
+        text = checked_text("tokens", tokens, self.vocabulary_size)
+        result = np.empty(len(text) - 1)
+        for start in range(1, len(text), CHUNK):
+            stop = min(start + CHUNK, len(text))
+            past = max(0, start - (self.order - 1))
+            # At least one token of the past, also at order 1.
+            past = min(past, start - 1)
+            part = score(levels, text[past:stop])[start - past :]
+            result[start - 1 : stop - 1] = part
+        return torch.from_numpy(result)
 
     # ---- LanguageModelProtocol
 
@@ -150,7 +178,7 @@ class NGramLM:
             InvalidType: no tensor of integers.
             InvalidValue: a token outside [0, V), or the model is not fitted.
         """
-        self._check_fitted()
+        levels = self.levels
         tokens = checked_tokens("tokens", tokens, self.vocabulary_size)
         if tokens.dim() != 2 or state.dim() != 2 or tokens.size(1) != state.size(1):
             raise InvalidShape(
@@ -158,7 +186,7 @@ class NGramLM:
                 f"and {tuple(state.shape)}; begin with initial_state(B)"
             )
         history = torch.cat([state, tokens.cpu()])
-        log_probs = np.log(self._distributions(history.numpy(), len(tokens)))
+        log_probs = distributions(levels, history.numpy(), len(tokens))
         kept = max(0, len(history) - (self.order - 1))
         return torch.from_numpy(log_probs).to(tokens.device), history[kept:]
 
@@ -166,61 +194,48 @@ class NGramLM:
         """The state of the sequences ``indices`` of the batch."""
         return state.index_select(1, indices.cpu())
 
-    def _distributions(self, history: Ints, steps: int) -> Floats:
-        """P(· | history up to there) after each of the last steps, (steps, B, V)."""
-        size = self.vocabulary_size
-        batch = history.shape[1]
-        rows = np.full((steps * batch, size), 1 / size)
-        # What ends at t is the context of the next order at t + 1.
-        contexts = np.zeros(steps * batch, dtype=np.int64)
-        for level, _, found in self._look_up(history):
-            keys = level.table.keys
-            first_key = contexts * size
-            starts, stops = np.searchsorted(keys, [first_key, first_key + size])
-            for row in np.flatnonzero(contexts >= 0):
-                followers = slice(starts[row], stops[row])
-                rows[row] *= level.left[contexts[row]]
-                rows[row, keys[followers] - first_key[row]] += level.first[followers]
-            contexts = found[len(history) - steps :].reshape(-1)
-        return rows.reshape(steps, batch, size)
 
-    # ---- checks
+def checked_text(name: str, tokens: Any, vocabulary_size: int) -> Ints:
+    """One sequence of tokens, as a numpy array, which is not copied.
 
-    def _check_fitted(self) -> None:
-        if not self._levels:
-            raise InvalidValue(
-                "the n-gram model has counted nothing yet; call fit first"
-            )
-
-    def _as_array(self, tokens: Tensor) -> Ints:
-        text = checked_tokens("tokens", tokens, self.vocabulary_size)
-        if text.dim() != 1 or len(text) == 0:
-            raise InvalidShape(
-                f"tokens must be one sequence (N,), not empty, got {tuple(text.shape)}"
-            )
-        return text.cpu().numpy()
-
-
-def discounts(counts: Ints) -> Floats:
-    """D_1, D_2, D_3+ from the counts of one order, as (0, D_1, D_2, D_3+).
-
-    A text that is small, or has few kinds of tokens, can have an n_k of 0 or a D_k that
-    is not positive. Such an order takes 0.5, 1, 1.5.
+    Raises:
+        InvalidShape: not one sequence, or empty.
+        InvalidType: no integers.
+        InvalidValue: a token outside [0, V).
     """
-    n = [0, *(int((counts == k).sum()) for k in range(1, 5))]
-    if min(n[1:]) == 0:
-        return np.array([0.0, *FALLBACK_DISCOUNTS])
-    y = n[1] / (n[1] + 2 * n[2])
-    values = [k - (k + 1) * y * n[k + 1] / n[k] for k in (1, 2, 3)]
-    if min(values) <= 0:
-        values = FALLBACK_DISCOUNTS
-    return np.array([0.0, *values])
+    if isinstance(tokens, np.ndarray):
+        if tokens.dtype.kind not in "iu":
+            raise InvalidType(f"{name} should be integers, got {tokens.dtype}")
+        outside = tokens.size and not (
+            0 <= int(tokens.min()) <= int(tokens.max()) < vocabulary_size
+        )
+        if outside:
+            raise InvalidValue(
+                f"{name} must lie in [0, {vocabulary_size}), got values from "
+                f"{tokens.min()} to {tokens.max()}; encode them with the vocabulary "
+                "of the model"
+            )
+        text = tokens
+    else:
+        text = checked_tokens(name, tokens, vocabulary_size).cpu().numpy()
+    if text.ndim != 1 or len(text) == 0:
+        raise InvalidShape(
+            f"{name} must be one sequence (N,), not empty, got {text.shape}"
+        )
+    return text
 
 
-def _level(table: Order, counts: Ints, contexts: int) -> _Level:
-    d = discounts(counts)[np.minimum(counts, 3)]
-    total = np.bincount(table.context, weights=counts, minlength=contexts)
-    held = np.bincount(table.context, weights=d, minlength=contexts)
-    total_or_1 = np.where(total > 0, total, 1.0)
-    first = (counts - d) / total_or_1[table.context]
-    return _Level(table, first, np.where(total > 0, held / total_or_1, 1.0))
+def checked_boundary(boundary: Any, vocabulary_size: int) -> int | None:
+    """None, or a token in [0, V).
+
+    Raises:
+        InvalidValue: anything else.
+    """
+    if boundary is None:
+        return None
+    if boundary not in range(vocabulary_size):
+        raise InvalidValue(
+            f"boundary must be a token in [0, {vocabulary_size}) or None, got "
+            f"{boundary!r}"
+        )
+    return int(boundary)
