@@ -2,9 +2,9 @@
 
 import itertools
 
+import numpy as np
 import pytest
 import torch
-from torch.nn import functional as F
 
 from throughtime.cells import CELLS
 from throughtime.errors import InvalidType, InvalidValue
@@ -29,22 +29,53 @@ def tokens(steps=4, batch=3):
     return torch.randint(5, (steps, batch), generator=generator)
 
 
-def test_equations_of_the_sigmoid_model():
-    """h = σ(W_h h + W_e e + b_1), ŷ = softmax(U h + b_2), e = E x (Mikolov, 2010)."""
-    lm = model(cell="elman", cell_options={"nonlinearity": "sigmoid"})
-    w = {name: p.detach() for name, p in lm.named_parameters()}
+@pytest.mark.parametrize("bias", [True, False])
+@pytest.mark.parametrize("learned", [False, True])
+def test_equations_of_the_textbook_model(learned, bias):
+    """h = σ(W_h h + W_e e + b_1), ŷ = softmax(U h + b_2), e = E x, h^(0), in numpy.
+
+    Mikolov et al., 2010. Without a bias the recurrent neuron f(W_h h + W_x x).
+    """
+    lm = model(
+        cell="elman",
+        cell_options={"nonlinearity": "sigmoid", "bias": bias},
+        embedding_size=4,
+        learned_initial_state=learned,
+    )
+    w = {name: p.detach().numpy() for name, p in lm.named_parameters()}
+    if learned:
+        w["recurrent.initial_h_l0"][:] = np.linspace(-1, 1, 6)
+    assert ("recurrent.bias_ih_l0" in w) == bias
+    b_1 = w["recurrent.bias_ih_l0"] + w["recurrent.bias_hh_l0"] if bias else 0.0
     x = tokens()
-    h = torch.zeros(3, 6, dtype=torch.float64)
-    for t in range(4):
-        e = F.one_hot(x[t], 5).double() @ w["embedding_weight"]
-        h = torch.sigmoid(
-            e @ w["recurrent.weight_ih_l0"].T
-            + w["recurrent.bias_ih_l0"]
-            + h @ w["recurrent.weight_hh_l0"].T
-            + w["recurrent.bias_hh_l0"]
-        )
-        want = h @ w["output_weight"].T + w["output_bias"]
-        torch.testing.assert_close(lm(x)[0][t], want, rtol=1e-12, atol=1e-12)
+    found = lm.next_log_probs(x, lm.initial_state(3))[0].exp().detach().numpy()
+    embedded = lm.embed(x).detach().numpy()
+    for b in range(3):
+        h = w["recurrent.initial_h_l0"] if learned else np.zeros(6)
+        for t in range(4):
+            one_hot = np.eye(5)[x[t, b]]
+            e = w["embedding_weight"].T @ one_hot
+            np.testing.assert_array_equal(embedded[t, b], e)
+            a = w["recurrent.weight_hh_l0"] @ h + w["recurrent.weight_ih_l0"] @ e + b_1
+            h = 1 / (1 + np.exp(-a))
+            z = w["output_weight"] @ h + w["output_bias"]
+            want = np.exp(z) / np.exp(z).sum()
+            np.testing.assert_allclose(found[t, b], want, rtol=1e-12)
+
+
+@pytest.mark.parametrize("options", [{}, {"tied": True}, {"one_hot": True}])
+@pytest.mark.parametrize("dtype", [torch.int32, torch.int16, torch.uint8])
+def test_tokens_of_any_integer_type(options, dtype):
+    """As they stream from a file: equal to long in logits and loss."""
+    lm, x = model(**options), tokens()
+    small = x.to(dtype)
+    assert torch.equal(lm(small)[0], lm(x)[0])
+    losses = [lm.features_loss(lm.features(t)[0], t) for t in (small, x)]
+    assert torch.equal(*losses)
+    scores = [evaluate(lm, t[:-1], t[1:]).nats for t in (small, x)]
+    assert scores[0] == scores[1]
+    with pytest.raises(InvalidType, match="targets should be of dtype long"):
+        lm.features_loss(lm.features(x)[0], x.double())
 
 
 @pytest.mark.parametrize("cell", CELLS)

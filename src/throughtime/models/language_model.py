@@ -13,15 +13,18 @@ from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Self
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
 from throughtime.cells import Cell, build_cell
 from throughtime.checks import boolean, number, positive_int, probability
 from throughtime.errors import InvalidType, InvalidValue, unknown_name
-from throughtime.layers import Recurrent, linear_cross_entropy
+from throughtime.layers import Recurrent
 from throughtime.layers.dropout import drop
 from throughtime.layers.trace import map_state
+from throughtime.models.activity import activity_penalty, joined, parted
+from throughtime.models.neural import NeuralLanguageModel, as_long
+from throughtime.models.output import check_output
 
 
 @dataclass(frozen=True)
@@ -34,7 +37,9 @@ class LanguageModelConfig:
         cell_options: options of the cell by name.
         hidden_size: H of every layer.
         num_layers: L.
-        embedding_size: features of e_t; None: as many as h_t has.
+        last_hidden_size: H of the last layer alone, if it differs.
+        embedding_size: features of e_t; None: as many as h_t has; with
+            ``tied``, as many as the last layer's.
         one_hot: feed one-hot vectors instead of an embedding.
         tied: the output weight is the embedding matrix.
         dropout: p of dropout on e_t, between layers and on the last h_t.
@@ -49,6 +54,13 @@ class LanguageModelConfig:
         residual: as in ``Recurrent``.
         learned_initial_state: as in ``Recurrent``.
         recompute: as in ``Recurrent``.
+        activation_regularization: α of AR, see ``models.activity``; added to the loss
+            of training, ``features_loss``, with reduction ``mean`` or ``sum``.
+            Hessian-free optimisation, which calls the model itself, has no part of it.
+        temporal_activation_regularization: β of TAR, likewise.
+        output: one of ``models.output.OUTPUTS``; all but ``full`` make a large
+            vocabulary cheap to learn.
+        output_options: options of the output by name.
         init_range: embedding and output weight start uniform in ± this.
 
     Raises:
@@ -60,6 +72,7 @@ class LanguageModelConfig:
     cell_options: dict[str, Any] = field(default_factory=dict)
     hidden_size: int = 256
     num_layers: int = 1
+    last_hidden_size: int | None = None
     embedding_size: int | None = None
     one_hot: bool = False
     tied: bool = False
@@ -74,6 +87,10 @@ class LanguageModelConfig:
     residual: bool = False
     learned_initial_state: bool = False
     recompute: bool = False
+    activation_regularization: float = 0.0
+    temporal_activation_regularization: float = 0.0
+    output: str = "full"
+    output_options: dict[str, Any] = field(default_factory=dict)
     init_range: float = 0.1
 
     def __post_init__(self) -> None:
@@ -81,8 +98,14 @@ class LanguageModelConfig:
             raise InvalidType(f"cell should be a name, got {type(self.cell).__name__}")
         positive_int("hidden_size", self.hidden_size)
         positive_int("num_layers", self.num_layers)
-        if self.embedding_size is not None:
-            positive_int("embedding_size", self.embedding_size)
+        for name in ("embedding_size", "last_hidden_size"):
+            if getattr(self, name) is not None:
+                positive_int(name, getattr(self, name))
+        if self.last_hidden_size is not None and self.num_layers == 1:
+            raise InvalidValue(
+                "last_hidden_size needs num_layers of at least 2, got 1; use "
+                "hidden_size"
+            )
         for name in (
             "one_hot",
             "tied",
@@ -103,7 +126,13 @@ class LanguageModelConfig:
         ):
             if getattr(self, name) is not None:
                 probability(name, getattr(self, name))
-        number("init_range", self.init_range, minimum=0)
+        for name in (
+            "init_range",
+            "activation_regularization",
+            "temporal_activation_regularization",
+        ):
+            number(name, getattr(self, name), minimum=0)
+        check_output(self.output, self.output_options, tied=self.tied)
         if self.one_hot and (
             self.tied or self.embedding_size or self.embedding_dropout
         ):
@@ -130,7 +159,7 @@ class LanguageModelConfig:
         return cls(**values)
 
 
-class LanguageModel(nn.Module):
+class LanguageModel(NeuralLanguageModel):
     """P(next token | tokens so far), from a recurrent network.
 
     Meets ``LanguageModelProtocol`` and ``losses.OwnLoss``.
@@ -138,10 +167,16 @@ class LanguageModel(nn.Module):
     Args:
         vocabulary_size: V.
         config: see ``LanguageModelConfig``.
+        counts: how often each token occurs in the training text, (V,), for outputs
+            other than ``full``. They fix buffers that a state dict holds, not shapes:
+            a model whose state dict is loaded may be built with any, as
+            ``torch.ones(V)``.
 
     Raises:
-        InvalidValue: V is not positive, the cell or an option is unknown, or ``tied``
-            with an embedding of another size than h_t.
+        InvalidShape: counts that are not (V,).
+        InvalidType: counts that are no tensor.
+        InvalidValue: V is not positive, the cell or an option is unknown, ``tied`` with
+            an embedding of another size than h_t, or counts missing.
 
     >>> model = LanguageModel(10, LanguageModelConfig(cell="gru", hidden_size=8))
     >>> logits, state = model(torch.zeros(5, 2, dtype=torch.long))
@@ -149,17 +184,20 @@ class LanguageModel(nn.Module):
     torch.Size([5, 2, 10])
     """
 
+    config: LanguageModelConfig
+
     def __init__(
-        self, vocabulary_size: int, config: LanguageModelConfig | None = None
+        self,
+        vocabulary_size: int,
+        config: LanguageModelConfig | None = None,
+        *,
+        counts: Tensor | None = None,
     ) -> None:
-        super().__init__()
         config = LanguageModelConfig() if config is None else config
-        self.config = config
-        self.vocabulary_size = positive_int("vocabulary_size", vocabulary_size)
-        size = vocabulary_size if config.one_hot else config.embedding_size
-        cell = _first_cell(config, size)
+        super().__init__(vocabulary_size, config)
+        cells = _cells(config, vocabulary_size)
         self.recurrent = Recurrent(
-            cell,
+            cells[0] if len(cells) == 1 else cells,
             config.num_layers,
             dropout=config.dropout,
             variational=config.variational,
@@ -170,54 +208,13 @@ class LanguageModel(nn.Module):
             learned_initial_state=config.learned_initial_state,
             recompute=config.recompute,
         )
-        width = self.recurrent.output_size
-        if config.tied and cell.input_size != width:
+        size, width = self.recurrent.input_size, self.recurrent.output_size
+        if config.tied and size != width:
             raise InvalidValue(
                 "tied=true needs embedding_size equal to the features of h_t, "
-                f"{width}, got {cell.input_size}; leave embedding_size out"
+                f"{width}, got {size}; leave embedding_size out"
             )
-        self.embedding_weight: nn.Parameter | None = None
-        if not config.one_hot:
-            self.embedding_weight = self._weight(cell.input_size)
-        self.output_weight: nn.Parameter | None = None
-        if not config.tied:
-            self.output_weight = self._weight(width)
-        self.output_bias = nn.Parameter(torch.zeros(vocabulary_size))
-
-    def _weight(self, width: int) -> nn.Parameter:
-        weight = torch.empty(self.vocabulary_size, width)
-        bound = self.config.init_range
-        return nn.Parameter(weight.uniform_(-bound, bound))
-
-    def forward(self, tokens: Tensor, state: Any = None) -> tuple[Tensor, Any]:
-        """Logits of the next token after every token read.
-
-        Args:
-            tokens: long, (T, B).
-            state: what an earlier call returned; default: the initial state.
-
-        Returns:
-            logits (T, B, V), and the state after the last step.
-        """
-        h, state = self._read(self.embed(tokens), state)
-        return F.linear(h, self._output_weight(), self.output_bias), state
-
-    def _read(self, e: Tensor, state: Any) -> tuple[Tensor, Any]:
-        """From e_t to the h_t that the output layer reads."""
-        config = self.config
-        p_in = config.dropout if config.input_dropout is None else config.input_dropout
-        p_out = (
-            config.dropout if config.output_dropout is None else config.output_dropout
-        )
-        same = config.variational
-        e = drop(e, p_in, self.training, variational=same)
-        h, state = self.recurrent(e, state)
-        return drop(h, p_out, self.training, variational=same), state
-
-    def _output_weight(self) -> Tensor:
-        weight = self.embedding_weight if self.config.tied else self.output_weight
-        assert weight is not None  # one of the two exists by construction
-        return weight
+        self.add_words(None if config.one_hot else size, width, counts)
 
     def embed(self, tokens: Tensor, *, sparse_gradient: bool = False) -> Tensor:
         """e_t for every token, (T, B, I).
@@ -225,31 +222,62 @@ class LanguageModel(nn.Module):
         With ``sparse_gradient`` the embedding matrix gets a gradient of the rows that
         were read only, where the way back to it allows that.
         """
+        tokens = as_long(tokens)
         weight = self.embedding_weight
         if weight is None:
-            return F.one_hot(tokens, self.vocabulary_size).to(self.output_bias.dtype)
+            like = self.recurrent.weights(0)["weight_ih"]
+            return F.one_hot(tokens, self.vocabulary_size).to(like.dtype)
         if self.training and self.config.embedding_dropout > 0:
             kept = torch.ones_like(weight[:, :1])
             weight = weight * F.dropout(kept, self.config.embedding_dropout, True)
             sparse_gradient = False
         return F.embedding(tokens, weight, sparse=sparse_gradient)
 
+    def read(self, tokens: Tensor, state: Any) -> tuple[Tensor, Any]:
+        """From tokens (T, B) to the h that the output layer reads, (T, B, H)."""
+        h, state = self._hidden(self.embed(tokens), state)
+        return self._drop_output(h), state
+
+    def _hidden(self, e: Tensor, state: Any) -> tuple[Tensor, Any]:
+        """From e_t to h_t."""
+        config = self.config
+        p = config.dropout if config.input_dropout is None else config.input_dropout
+        e = drop(e, p, self.training, variational=config.variational)
+        return self.recurrent(e, state)
+
+    def _drop_output(self, h: Tensor) -> Tensor:
+        config = self.config
+        p = config.dropout if config.output_dropout is None else config.output_dropout
+        return drop(h, p, self.training, variational=config.variational)
+
     # ---- losses.OwnLoss
 
+    @property
+    def _penalised(self) -> bool:
+        """Whether features hold h_t a second time, for AR and TAR."""
+        config = self.config
+        weights = (
+            config.activation_regularization,
+            config.temporal_activation_regularization,
+        )
+        return self.training and any(weights)
+
     def features(self, tokens: Tensor, state: Any = None) -> tuple[Tensor, Any]:
-        """What the output layer reads after every token; for ``features_loss``.
+        """What ``features_loss`` reads after every token.
 
         Args:
-            tokens: long, (T, B).
+            tokens: integers, (T, B).
             state: what an earlier call returned; default: the initial state.
 
         Returns:
-            h after its dropout, (T, B, H), and the state after the last step.
+            h after its dropout, (T, B, H), and the state after the last step. In
+            training with AR or TAR h before its dropout follows, (T, B, 2 H).
         """
-        if self.config.tied and not torch.compiler.is_compiling():
-            # The loss gives the matrix a dense gradient, to which this adds some rows.
-            return self._read(self.embed(tokens, sparse_gradient=True), state)
-        return self._read(self.embed(tokens), state)
+        # The loss gives the matrix a dense gradient, to which this adds some rows.
+        sparse = self.config.tied and not torch.compiler.is_compiling()
+        h, state = self._hidden(self.embed(tokens, sparse_gradient=sparse), state)
+        dropped = self._drop_output(h)
+        return (joined(dropped, h) if self._penalised else dropped), state
 
     def features_loss(
         self,
@@ -261,17 +289,30 @@ class LanguageModel(nn.Module):
     ) -> Tensor:
         """``losses.cross_entropy`` of the logits, without holding all of them.
 
+        In training the penalties of ``models.activity`` are added to it, but not to the
+        losses that ``none`` returns, as they belong to no target. Each window is
+        penalised by itself. Where the output is ``sampled``, training mode estimates
+        the cross entropy from a sample.
+
         >>> model = LanguageModel(10, LanguageModelConfig(hidden_size=8))
         >>> tokens = torch.zeros(5, 2, dtype=torch.long)
         >>> h, state = model.features(tokens)
         >>> model.features_loss(h, tokens, reduction="none").shape
         torch.Size([5, 2])
         """
-        return linear_cross_entropy(
-            features,
-            self._output_weight(),
-            targets,
-            bias=self.output_bias,
+        if not self._penalised:
+            return super().features_loss(
+                features, targets, mask=mask, reduction=reduction
+            )
+        dropped, h = parted(features)
+        loss = super().features_loss(dropped, targets, mask=mask, reduction=reduction)
+        if reduction == "none":
+            return loss
+        return loss + activity_penalty(
+            dropped,
+            h,
+            activation=self.config.activation_regularization,
+            temporal=self.config.temporal_activation_regularization,
             mask=mask,
             reduction=reduction,
         )
@@ -282,20 +323,26 @@ class LanguageModel(nn.Module):
         """The state before the first token."""
         return self.recurrent.initial_state(batch_size)
 
-    def next_log_probs(self, tokens: Tensor, state: Any) -> tuple[Tensor, Any]:
-        """log P(next token | everything read), (T, B, V), and the new state."""
-        logits, state = self(tokens, state)
-        return F.log_softmax(logits, -1), state
-
     def select_state(self, state: Any, indices: Tensor) -> Any:
         """The state of the sequences ``indices`` of the batch."""
         return map_state(state, lambda value: value.index_select(0, indices))
 
 
-def _first_cell(config: LanguageModelConfig, input_size: int | None) -> Cell:
-    """The cell of the first layer; by default e_t has as many features as h_t."""
-    size = config.hidden_size if input_size is None else input_size
-    cell = build_cell(config.cell, size, config.hidden_size, config.cell_options)
-    if input_size is None and cell.output_size != size:
-        return cell.like(cell.output_size)
-    return cell
+def _cells(config: LanguageModelConfig, vocabulary_size: int) -> list[Cell]:
+    """The cell of the first layer, or one for each if they differ."""
+
+    def build(input_size: int, hidden_size: int) -> Cell:
+        return build_cell(config.cell, input_size, hidden_size, config.cell_options)
+
+    hidden, last = config.hidden_size, config.last_hidden_size
+    size = vocabulary_size if config.one_hot else config.embedding_size
+    # By default e_t has as many features as h_t, or as the output layer that shares E.
+    if size is None and config.tied and last is not None:
+        size = build(last, last).output_size
+    first = build(hidden if size is None else size, hidden)
+    if size is None and first.output_size != hidden:
+        first = first.like(first.output_size)
+    if last is None:
+        return [first]
+    between = [first.like(first.output_size) for _ in range(config.num_layers - 2)]
+    return [first, *between, build(first.output_size, last)]
