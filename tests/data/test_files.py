@@ -4,21 +4,29 @@ import gzip
 import os
 
 import pytest
+import zstandard
+from hypothesis import given
+from hypothesis import strategies as st
 
-from throughtime.data import read_text
-from throughtime.errors import DataError, InvalidType
+from throughtime.data.files import read_blocks, read_text, text_files
+from throughtime.errors import DataError, InvalidType, InvalidValue
 
 
 def write(path, content: bytes):
+    path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(content)
     return path
 
 
+def pack(content: bytes) -> bytes:
+    return zstandard.ZstdCompressor(write_checksum=True).compress(content)
+
+
 def test_files_are_joined_and_normalised(tmp_path):
     a = write(tmp_path / "a.txt", "\ufeffün\r\nx\ry".encode())
-    b = tmp_path / "b.txt.gz"
-    b.write_bytes(gzip.compress(b"second\n"))
-    assert read_text([a, b]) == "ün\nx\ny\nsecond\n"
+    b = write(tmp_path / "b.txt.gz", gzip.compress(b"second\n"))
+    c = write(tmp_path / "c.zst", pack(b"drei\r") + pack(b"\nvier"))
+    assert read_text([a, b, c]) == "ün\nx\ny\nsecond\ndrei\nvier"
 
 
 @pytest.mark.parametrize(
@@ -28,6 +36,7 @@ def test_files_are_joined_and_normalised(tmp_path):
         ("spaces.txt", b" \n ", "is empty"),
         ("mark.txt", b"\xef\xbb\xbf", "is empty"),
         ("nothing.gz", gzip.compress(b""), "is empty"),
+        ("nothing.zst", pack(b""), "is empty"),
         ("binary.txt", b"ab\0cd", "not a text file"),
         (
             "latin.txt",
@@ -35,21 +44,93 @@ def test_files_are_joined_and_normalised(tmp_path):
             r"not UTF-8 \(byte 3 is 0xe9\).*iconv",
         ),
         ("mark-latin.txt", b"\xef\xbb\xbfabc\xff", r"not UTF-8 \(byte 6 is 0xff\)"),
+        ("cut.txt", "abcü".encode()[:-1], r"not UTF-8 \(byte 3 is 0xc3\)"),
         ("no.gz", b"plain", "no complete gzip file"),
         ("cut.gz", gzip.compress(b"hello" * 100)[:-9], "no complete gzip file"),
         ("flip.gz", gzip.compress(b"hello")[:-8] + b"\0" * 8, "no complete gzip file"),
+        ("no.zst", b"plain", "no complete zstandard file"),
+        ("void.zst", b"", "no complete zstandard file"),
+        ("cut.zst", pack(b"hello" * 100)[:-3], "no complete zstandard .*end is miss"),
+        ("flip.zst", pack(b"hello")[:-4] + b"\0" * 4, "no complete zstandard file"),
+        ("more.zst", pack(b"hello") + b"more", "no complete zstandard file"),
     ],
 )
-def test_files_that_cannot_be_used(tmp_path, name, content, says):
+@pytest.mark.parametrize("size", [1, 2, 1 << 20])
+def test_files_that_cannot_be_used(tmp_path, name, content, says, size):
     with pytest.raises(DataError, match=f"{name} .*{says}|{name} {says}"):
-        read_text([write(tmp_path / name, content)])
+        list(read_blocks([write(tmp_path / name, content)], size))
 
 
-def test_missing_and_folder(tmp_path):
+@given(st.text("aü \r\n\ufeff\U0001f680", min_size=1), st.integers(1, 9))
+def test_blocks_are_the_text_wherever_the_file_is_cut(tmp_path_factory, text, size):
+    """The truth: the file read at once, and str.replace."""
+    text += "x"
+    folder = tmp_path_factory.mktemp("blocks")
+    path = write(folder / "a.txt", text.encode())
+    other = write(folder / "b.txt.gz", gzip.compress(b"more\n"))
+    want = text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
+    blocks = list(read_blocks([path, other], size))
+    assert "".join(blocks) == want + "\nmore\n" == read_text([path, other])
+    for block in blocks[:-1]:
+        assert block.endswith("\n") or len(block) >= size and "\n" not in block
+    assert "" not in blocks
+
+
+def test_blocks_of_a_long_line_are_bounded(tmp_path):
+    path = write(tmp_path / "a.txt", b"x" * 1000 + b"\ny\n")
+    lengths = [len(block) for block in read_blocks([path], 100)]
+    assert max(lengths) <= 200
+    assert sum(lengths) == 1003
+
+
+def test_blocks_before_the_mistake_are_read(tmp_path):
+    """Streamed: what comes first is there before the end is looked at."""
+    blocks = read_blocks([write(tmp_path / "a.txt", b"abc\n" * 10 + b"\xff")], 8)
+    assert next(blocks) == "abc\nabc\n"
+    with pytest.raises(DataError, match=r"byte 40 is 0xff"):
+        list(blocks)
+
+
+def test_folders(tmp_path):
+    wanted = ["a.txt", "b/a.md.gz", "b/c.TOKENS", "b/d.gz", "b/z/a.zst", "c.txt.zst"]
+    others = [".a.txt", ".git/a.txt", "a.pdf", "b/.b.md", "t.tar.gz", "README"]
+    for name in reversed([*wanted, *others]):
+        write(tmp_path / name, b"x")
+    found = text_files([tmp_path])
+    assert [str(path.relative_to(tmp_path)) for path in found] == wanted
+    named = tmp_path / "README"
+    assert text_files([named, tmp_path / "b" / "z"]) == [named, found[4]]
+
+
+def test_a_folder_is_read_as_its_files(tmp_path):
+    write(tmp_path / "b.txt.gz", gzip.compress(b"second"))
+    write(tmp_path / "a.txt", b"first")
+    assert read_text([tmp_path]) == "first\nsecond"
+
+
+def test_folders_without_text(tmp_path):
+    with pytest.raises(DataError, match="is a folder without a text file .*; give"):
+        read_text([tmp_path])
+    for name in "edcba":
+        write(tmp_path / f"{name}.pdf", b"x")
+    with pytest.raises(DataError, match=r"skipped 5: a.pdf, b.pdf, c.pdf, \.\.\.;"):
+        read_text([tmp_path])
+
+
+def test_a_folder_that_may_not_be_read(tmp_path, monkeypatch):
+    """As for an ordinary user; the superuser may read everything."""
+
+    def refuse(path):
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr("os.scandir", refuse)
+    with pytest.raises(DataError, match=r"\(Permission denied\); check its perm"):
+        read_text([tmp_path])
+
+
+def test_missing(tmp_path):
     with pytest.raises(DataError, match="nowhere.txt does not exist"):
         read_text([tmp_path / "nowhere.txt"])
-    with pytest.raises(DataError, match="is a folder"):
-        read_text([tmp_path])
 
 
 @pytest.mark.parametrize("name", ["x" * 5000, "nul\0", "file.txt/inside"])
@@ -65,16 +146,18 @@ def test_which_files():
     with pytest.raises(
         InvalidType, match=r"list of paths, got: str; write \['a.txt'\]"
     ):
-        read_text("a.txt")
+        read_blocks("a.txt")
+    with pytest.raises(InvalidValue, match="size must be greater than zero"):
+        read_blocks(["a.txt"], 0)
 
 
 def test_a_file_that_may_not_be_read(tmp_path, monkeypatch):
     """As for an ordinary user; the superuser may read everything."""
 
-    def refuse(path):
+    def refuse(path, mode):
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr("pathlib.Path.read_bytes", refuse)
+    monkeypatch.setattr("pathlib.Path.open", refuse)
     with pytest.raises(DataError, match=r"a.txt \(Permission denied\); check its perm"):
         read_text([tmp_path / "a.txt"])
 

@@ -39,7 +39,11 @@ def test_empty_lines_and_look_alikes_come_back(text):
     assert vocabulary.decode(vocabulary.encode(text)) == text
 
 
-@given(st.lists(st.lists(st.text("ab<eos>", min_size=1, max_size=3)), max_size=6))
+@given(
+    st.lists(
+        st.lists(st.text("ab<eos>", min_size=1, max_size=3)), min_size=1, max_size=6
+    )
+)
 def test_words_lose_nothing_but_spacing(lines):
     text = "".join("  ".join(line) + " \n" for line in lines)
     vocabulary = build_vocabulary(text, "word")

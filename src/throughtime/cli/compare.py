@@ -19,13 +19,20 @@ from throughtime.cli.budget import count_parameters, hidden_size_for
 from throughtime.cli.compare_report import print_table, write_pages
 from throughtime.cli.defaults import COMPARED, COMPARED_EPOCHS, DEFAULTS
 from throughtime.cli.launch import check_alone
-from throughtime.cli.lm_data import Texts, encode, load_texts, text_source
+from throughtime.cli.lm_data import (
+    Corpus,
+    build_vocabulary,
+    encode,
+    load_corpus,
+    text_source,
+)
 from throughtime.cli.lm_report import measure_flow
 from throughtime.cli.lm_run import evaluate_tokens
 from throughtime.cli.progress import show_progress
+from throughtime.cli.reading import show_reading
 from throughtime.cli.settings import sort_settings
 from throughtime.cli.train_lm import VALIDATION_STREAMS, check_length, full_tau
-from throughtime.data import Vocabulary, build_vocabulary, streams
+from throughtime.data import Vocabulary, streams
 from throughtime.diagnostics import GradientFlow
 from throughtime.errors import InvalidValue, RunError, ThroughtimeError, TrainingError
 from throughtime.models import LanguageModel, LanguageModelConfig
@@ -59,7 +66,7 @@ class Comparison:
     parameters: int
     minutes: float | None
     vocabulary: Vocabulary
-    texts: Texts
+    texts: Corpus
     train_tokens: Tensor
     held_out_tokens: Tensor
 
@@ -100,12 +107,13 @@ def plan_comparison(
     sorted_ = {name: sort_settings(name, [*usual, *settings]) for name in names}
     path = out or Path("runs") / f"compare-{datetime.now():%Y%m%d-%H%M%S}"
     _check_target(path, overwrite)
-    texts = load_texts(text_source(files, valid, unit))
     some = next(iter(sorted_.values()))
-    vocabulary = build_vocabulary(texts.train, unit, **some.vocabulary)
     training = TrainingConfig.from_dict(full_tau(some.training))
-    train_tokens = encode(vocabulary, texts.train, "training")
-    held_out_tokens = encode(vocabulary, texts.held_out, "held-out")
+    with show_reading(Console()) as seen:
+        texts = load_corpus(text_source(files, valid, unit), seen)
+        vocabulary = build_vocabulary(texts.train, unit, seen, **some.vocabulary)
+        train_tokens = encode(vocabulary, texts.train, "training", seen)
+        held_out_tokens = encode(vocabulary, texts.held_out, "held-out", seen)
     check_length(train_tokens, training)
     titles = _titles(names)
     entries = []

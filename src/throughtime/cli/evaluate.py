@@ -4,9 +4,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from throughtime.cli.lm_data import encode, load_texts
+from throughtime.cli.lm_data import encode, load_corpus, read
 from throughtime.cli.lm_run import evaluate_tokens, open_run
-from throughtime.data import read_text
+from throughtime.cli.reading import show_reading
 
 
 def run_evaluation(path: Path, file: Path | None) -> dict[str, Any]:
@@ -15,12 +15,14 @@ def run_evaluation(path: Path, file: Path | None) -> dict[str, Any]:
 
     run = open_run(path)
     console = Console()
-    if file is None:
-        text, name = load_texts(run.source).held_out, "held-out part"
-    else:
-        text, name = read_text([file]), file.name
+    name = "held-out part" if file is None else file.name
+    with show_reading(console) as seen:
+        if file is None:
+            text = load_corpus(run.source, seen).held_out
+        else:
+            text = read([file], seen)
+        tokens = encode(run.vocabulary, text, "evaluated", seen)
     with console.status(f"evaluating {name}"):
-        tokens = encode(run.vocabulary, text, "evaluated")
         result = evaluate_tokens(run.model, tokens, run.vocabulary)
     console.print(
         f"{name}: perplexity {result.perplexity:.3f}, loss {result.loss:.4f} nats, "

@@ -111,7 +111,7 @@ class Evaluation:
 def summarise(nats: float, tokens: Tensor, vocabulary: Vocabulary) -> Evaluation:
     """Figures from the total nats of tokens 2..N of a text."""
     count = len(tokens) - 1
-    characters = len(vocabulary.decode(tokens[1:]))
+    characters = vocabulary.count_characters(tokens[1:])
     return Evaluation(
         nats / count,
         perplexity(nats / count),

@@ -17,7 +17,14 @@ from throughtime.cells import cell_title
 from throughtime.cli.defaults import DEFAULTS
 from throughtime.cli.generate import GenerateOptions, generate_text
 from throughtime.cli.launch import check_same, launch_entry
-from throughtime.cli.lm_data import Texts, TextSource, encode, load_texts, text_source
+from throughtime.cli.lm_data import (
+    Corpus,
+    TextSource,
+    build_vocabulary,
+    encode,
+    load_corpus,
+    text_source,
+)
 from throughtime.cli.lm_report import write_run_report
 from throughtime.cli.lm_run import (
     Evaluation,
@@ -29,8 +36,9 @@ from throughtime.cli.lm_run import (
 )
 from throughtime.cli.own_cell import keep_own_cell
 from throughtime.cli.progress import show_progress
+from throughtime.cli.reading import show_reading
 from throughtime.cli.settings import parse_value, sort_settings
-from throughtime.data import Vocabulary, build_vocabulary, load_vocabulary, streams
+from throughtime.data import Vocabulary, load_vocabulary, streams
 from throughtime.errors import DataError, InvalidValue
 from throughtime.models import LanguageModel, LanguageModelConfig, NGramLM
 from throughtime.training import (
@@ -65,7 +73,7 @@ class LanguageModelTask:
     model: LanguageModel
     config: TrainingConfig
     vocabulary: Vocabulary
-    texts: Texts
+    texts: Corpus
     train_tokens: Tensor
     held_out_tokens: Tensor
     resumed: bool
@@ -96,10 +104,11 @@ def start_run(
     path = Path(team.share(str(path)))
     if team.is_first:
         RunFolder.check_target(path, overwrite=overwrite)
-    texts = load_texts(text_source(files, valid, unit))
-    vocabulary = build_vocabulary(texts.train, unit, **options.vocabulary)
-    train_tokens = encode(vocabulary, texts.train, "training")
-    held_out_tokens = encode(vocabulary, texts.held_out, "held-out")
+    with show_reading(Console(quiet=not team.is_first)) as seen:
+        texts = load_corpus(text_source(files, valid, unit), seen)
+        vocabulary = build_vocabulary(texts.train, unit, seen, **options.vocabulary)
+        train_tokens = encode(vocabulary, texts.train, "training", seen)
+        held_out_tokens = encode(vocabulary, texts.held_out, "held-out", seen)
     check_length(train_tokens, config)
     torch.manual_seed(config.seed)
     model = LanguageModel(len(vocabulary), model_config)
@@ -175,13 +184,16 @@ def resume_run(
         training[key] = parse_value(text)
     source = TextSource.from_dict(config["data"])
     if files:
-        # Another text has another fingerprint, which load_texts refuses.
+        # Another text has another fingerprint, which load_corpus refuses.
         source = TextSource.from_dict(
             {**config["data"], "files": [str(f.resolve()) for f in files]}
         )
     vocabulary = load_vocabulary(run.path / "vocabulary.json")
     check_vocabulary(vocabulary, config, path)
-    texts = load_texts(source)
+    with show_reading(Console(quiet=not team.is_first)) as seen:
+        texts = load_corpus(source, seen)
+        train_tokens = encode(vocabulary, texts.train, "training", seen)
+        held_out_tokens = encode(vocabulary, texts.held_out, "held-out", seen)
     model = build_model(len(vocabulary), run)
     return LanguageModelTask(
         run,
@@ -189,8 +201,8 @@ def resume_run(
         TrainingConfig.from_dict(training),
         vocabulary,
         texts,
-        encode(vocabulary, texts.train, "training"),
-        encode(vocabulary, texts.held_out, "held-out"),
+        train_tokens,
+        held_out_tokens,
         True,
         team,
     )

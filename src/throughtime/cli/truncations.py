@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from throughtime.checks import positive_int
-from throughtime.cli.lm_data import encode, load_texts
+from throughtime.cli.lm_data import encode, load_corpus
 from throughtime.cli.lm_run import LanguageModelRun, open_run
 from throughtime.data import streams
 from throughtime.errors import DataError
@@ -63,7 +63,7 @@ def run_truncations(
 
 
 def _problem(run: LanguageModelRun, steps: int, batch_size: int) -> Problem:
-    tokens = encode(run.vocabulary, load_texts(run.source).train, "training")
+    tokens = encode(run.vocabulary, load_corpus(run.source).train, "training")
     inputs, targets = streams(tokens, batch_size)
     if len(inputs) < steps:
         raise DataError(

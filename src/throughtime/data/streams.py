@@ -1,13 +1,10 @@
 """From one long text to parallel streams of input and target tokens."""
 
-import re
-
 import torch
 from torch import Tensor
 
-from throughtime.checks import number, positive_int
-from throughtime.data.vocabulary import UNITS
-from throughtime.errors import DataError, InvalidShape, InvalidValue, unknown_name
+from throughtime.checks import positive_int
+from throughtime.errors import DataError, InvalidShape
 
 
 def shift_pairs(tokens: Tensor) -> tuple[Tensor, Tensor]:
@@ -28,7 +25,8 @@ def streams(tokens: Tensor, batch_size: int) -> tuple[Tensor, Tensor]:
     """Parallel contiguous streams: column b is the b-th piece of the text.
 
     The text is cut to B * (N // B) tokens, and each stream to its pairs of neighbours,
-    as in the word language model of pytorch/examples.
+    as in the word language model of pytorch/examples. Nothing is copied: both are views
+    of ``tokens``, which may be memory-mapped.
 
     Args:
         tokens: (N,).
@@ -54,7 +52,7 @@ def streams(tokens: Tensor, batch_size: int) -> tuple[Tensor, Tensor]:
             f"streams of at least 2; give {2 * batch_size} tokens or more, or a "
             "smaller batch_size"
         )
-    columns = tokens[: length * batch_size].reshape(batch_size, length).t().contiguous()
+    columns = tokens[: length * batch_size].reshape(batch_size, length).t()
     return columns[:-1], columns[1:]
 
 
@@ -90,53 +88,13 @@ def evaluation_streams(
     length = -(-len(inputs) // batch_size)
 
     def fold(values: Tensor) -> Tensor:
+        if len(values) == length * batch_size:  # as for B = 1: no copy
+            return values.reshape(batch_size, length).t()
         padded = values.new_zeros(length * batch_size)
         padded[: len(values)] = values
         return padded.view(batch_size, length).t().contiguous()
 
     return fold(inputs), fold(targets), fold(torch.ones_like(inputs, dtype=torch.bool))
-
-
-def split(text: str, fraction: float = 0.1, *, unit: str = "char") -> tuple[str, str]:
-    """The text without its end, and the last ``fraction`` of it, held out.
-
-    For words and subwords the cut moves on to the next start of a line, or without one
-    to the end of the next white space.
-
-    Raises:
-        DataError: a part would be empty.
-        InvalidType: ``fraction`` is no number.
-        InvalidValue: ``fraction`` outside (0, 1), or an unknown unit.
-
-    >>> split("abcdefghij", 0.2)
-    ('abcdefgh', 'ij')
-    """
-    if not 0 < number("fraction", fraction) < 1:
-        raise InvalidValue(
-            f"fraction must lie between 0 and 1, as in 0.1, got {fraction}"
-        )
-    if unit not in UNITS:
-        raise unknown_name("unit", unit, UNITS)
-    cut = len(text) - max(1, round(len(text) * fraction))
-    if unit != "char":
-        cut = _next_start(text, cut)
-    if not text[:cut].strip() or not text[cut:].strip():
-        raise DataError(
-            f"the text of {len(text)} characters is too short to hold out "
-            f"{fraction:.0%} of it; give a longer text, or a held-out file of its own"
-        )
-    return text[:cut], text[cut:]
-
-
-def _next_start(text: str, cut: int) -> int:
-    # What comes before may already end at the cut. White space at the end of the text
-    # has nothing behind it to hold out.
-    begin, end = max(cut - 1, 0), len(text.rstrip())
-    newline = text.find("\n", begin, end)
-    if newline >= 0:
-        return newline + 1
-    space = re.compile(r"\s").search(text, begin, end)
-    return space.end() if space else cut
 
 
 def _check_one_dimension(tokens: Tensor) -> None:

@@ -1,17 +1,22 @@
 """Byte-pair subwords as tokens."""
 
 import json
-from collections.abc import Sequence
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain
 from typing import Any, Self
 
+import numpy as np
 from torch import Tensor
 
 from throughtime.checks import positive_int
 from throughtime.data.vocabulary import (
     Vocabulary,
+    as_blocks,
     as_list,
     as_tensor,
     check_text,
+    index_blocks,
     read_tokenizer,
     tokens_in_order,
 )
@@ -19,6 +24,9 @@ from throughtime.errors import InvalidValue
 
 DEFAULT_SIZE = 2000
 BYTES = 256
+LONGEST_LINE = 1 << 20
+BEFORE_LAST_SPACE = re.compile(r".*\S(?= )", re.DOTALL)
+HALVES = re.compile("[\ud800-\udfff]")
 
 
 class Subwords(Vocabulary):
@@ -38,7 +46,9 @@ class Subwords(Vocabulary):
         self.boundary_index = newline[0] if len(newline) == 1 else None
 
     @classmethod
-    def build(cls, text: str, *, size: int | None, min_frequency: int) -> Self:
+    def build(
+        cls, blocks: Iterable[str], *, size: int | None, min_frequency: int
+    ) -> Self:
         """``size`` subwords (2000 unless told), the 256 bytes among them."""
         from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
@@ -57,7 +67,7 @@ class Subwords(Vocabulary):
             initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
             show_progress=False,
         )
-        tokenizer.train_from_iterator(text.splitlines(keepends=True), trainer)
+        tokenizer.train_from_iterator(_lines(blocks), trainer)
         return cls(tokenizer)
 
     @classmethod
@@ -67,13 +77,49 @@ class Subwords(Vocabulary):
     def content(self) -> dict[str, Any]:
         return {"tokenizer": json.loads(self._tokenizer.to_str())}
 
-    def encode(self, text: str) -> Tensor:
-        return as_tensor(self._tokenizer.encode(check_text(text)).ids)
+    def encode_blocks(self, blocks: Iterable[str]) -> Iterator[Tensor]:
+        # Line by line, as the subwords were learnt.
+        for lines in _lines(check_text(blocks)):
+            found = self._tokenizer.encode_batch_fast(lines)
+            yield as_tensor(list(chain.from_iterable(line.ids for line in found)))
+
+    def count_characters(self, tokens: Tensor) -> int:
+        # Cut behind newlines, because another token may end within a character.
+        total, begun = 0, np.empty(0, dtype=np.int64)
+        for part in index_blocks(tokens, len(self)):
+            part = np.concatenate([begun, part])
+            ends = np.flatnonzero(part == self.boundary_index)
+            cut = ends[-1] + 1 if len(ends) else 0
+            total += len(self.decode(part[:cut].tolist()))
+            begun = part[cut:]
+        return total + len(self.decode(begun.tolist()))
 
     def decode(self, indices: Tensor | Sequence[int]) -> str:
         """The text; bytes that form no character become U+FFFD."""
         return self._tokenizer.decode(as_list(indices, len(self)))
 
-    def missing(self, text: str) -> list[str]:
+    def missing(self, text: str | Iterable[str]) -> list[str]:
         """Nothing, but for halves of surrogate pairs, which have no bytes in UTF-8."""
-        return sorted({c for c in text if "\ud800" <= c <= "\udfff"})
+        found: set[str] = set()
+        for block in as_blocks(text):
+            found.update(HALVES.findall(block))
+        return sorted(found)
+
+
+def _lines(blocks: Iterable[str]) -> Iterator[list[str]]:
+    """The lines of a text, wherever the blocks are cut.
+
+    A line without end is cut before a space that follows something else, where no
+    subword goes across: the tokenizer puts a space to what comes behind it.
+    """
+    begun = ""
+    for block in blocks:
+        lines = (begun + block).splitlines(keepends=True)
+        begun = lines.pop() if lines and not lines[-1].endswith("\n") else ""
+        if len(begun) > LONGEST_LINE and (found := BEFORE_LAST_SPACE.match(begun)):
+            lines.append(begun[: found.end()])
+            begun = begun[found.end() :]
+        if lines:
+            yield lines
+    if begun:
+        yield [begun]

@@ -3,11 +3,15 @@
 import hashlib
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from throughtime.errors import (
@@ -21,6 +25,8 @@ from throughtime.errors import (
 
 FORMAT = 1
 UNITS = ("char", "word", "bpe")
+# Characters of a text that are encoded at a time.
+BLOCK = 1 << 20
 
 
 class Vocabulary(ABC):
@@ -50,9 +56,40 @@ class Vocabulary(ABC):
         """
         return self.tokens[as_list([index], len(self))[0]]
 
-    @abstractmethod
     def encode(self, text: str) -> Tensor:
-        """Token indices of a text, long (N,)."""
+        """Token indices of a text, long (N,).
+
+        Raises:
+            DataError: the text holds half a surrogate pair, which words and subwords
+                cannot.
+            InvalidType: no str.
+        """
+        parts = list(self.encode_blocks(_slices(check_string(text))))
+        return torch.cat(parts) if parts else as_tensor([])
+
+    @abstractmethod
+    def encode_blocks(self, blocks: Iterable[str]) -> Iterator[Tensor]:
+        """Token indices of a text that comes in blocks, as it comes.
+
+        Together they are what ``encode`` makes of the whole text, wherever it is cut.
+
+        Yields:
+            long (n,).
+
+        >>> vocabulary = build_vocabulary("a rose is a rose", "word")
+        >>> parts = vocabulary.encode_blocks(["a ro", "se is a", " rose"])
+        >>> torch.equal(torch.cat(list(parts)), vocabulary.encode("a rose is a rose"))
+        True
+        """
+
+    def count_characters(self, tokens: Tensor) -> int:
+        """The characters of ``decode(tokens)``, which need not fit into memory.
+
+        Raises:
+            InvalidShape: not (N,).
+            InvalidValue: an index outside [0, V).
+        """
+        return len(self.decode(tokens))
 
     @abstractmethod
     def decode(self, indices: Tensor | Sequence[int]) -> str:
@@ -64,8 +101,8 @@ class Vocabulary(ABC):
         """
 
     @abstractmethod
-    def missing(self, text: str) -> list[str]:
-        """The different pieces of ``text`` that are not in the vocabulary."""
+    def missing(self, text: str | Iterable[str]) -> list[str]:
+        """The different pieces of a text, or its blocks, not in the vocabulary."""
 
     @abstractmethod
     def content(self) -> dict[str, Any]:
@@ -99,8 +136,10 @@ class Vocabulary(ABC):
 
     @classmethod
     @abstractmethod
-    def build(cls, text: str, *, size: int | None, min_frequency: int) -> Self:
-        """The vocabulary of a text, see ``build_vocabulary``."""
+    def build(
+        cls, blocks: Iterable[str], *, size: int | None, min_frequency: int
+    ) -> Self:
+        """The vocabulary of a text in blocks, see ``build_vocabulary``."""
 
     @classmethod
     @abstractmethod
@@ -136,17 +175,40 @@ def as_list(indices: Tensor | Sequence[int], size: int) -> list[int]:
     """
     if isinstance(indices, Tensor):
         if indices.dim() != 1:
-            raise InvalidShape(
-                f"indices must have shape (N,), got {tuple(indices.shape)}; take one "
-                "sequence of the batch"
-            )
+            raise _no_sequence(indices)
         indices = indices.tolist()
     if len(indices) and not 0 <= min(indices) <= max(indices) < size:
-        raise InvalidValue(
-            f"indices must lie in [0, {size}), the entries of this vocabulary, got "
-            f"values from {min(indices)} to {max(indices)}"
-        )
+        raise _outside(min(indices), max(indices), size)
     return list(indices)
+
+
+def index_blocks(tokens: Tensor, size: int) -> Iterator[NDArray[np.int64]]:
+    """Token indices (N,) of a vocabulary with ``size`` entries, in blocks.
+
+    Raises:
+        InvalidShape: another shape.
+        InvalidValue: an index outside [0, ``size``).
+    """
+    if tokens.dim() != 1:
+        raise _no_sequence(tokens)
+    for part in tokens.split(BLOCK):
+        if len(part) and not 0 <= part.min() <= part.max() < size:
+            raise _outside(int(part.min()), int(part.max()), size)
+        yield part.cpu().numpy().astype(np.int64)
+
+
+def _no_sequence(indices: Tensor) -> InvalidShape:
+    return InvalidShape(
+        f"indices must have shape (N,), got {tuple(indices.shape)}; take one "
+        "sequence of the batch"
+    )
+
+
+def _outside(least: int, most: int, size: int) -> InvalidValue:
+    return InvalidValue(
+        f"indices must lie in [0, {size}), the entries of this vocabulary, got "
+        f"values from {least} to {most}"
+    )
 
 
 def as_tensor(indices: Sequence[int]) -> Tensor:
@@ -154,23 +216,54 @@ def as_tensor(indices: Sequence[int]) -> Tensor:
     return torch.tensor(indices, dtype=torch.long)
 
 
-def check_text(text: str) -> str:
-    """A string that UTF-8 can hold.
+def check_text(blocks: Iterable[str]) -> Iterator[str]:
+    """The blocks of a text, each a string that UTF-8 can hold.
 
     Raises:
         InvalidType: no string.
         DataError: half a surrogate pair, as a badly encoded command line leaves.
     """
+    before = 0
+    for block in blocks:
+        check_string(block)
+        try:
+            block.encode()
+        except UnicodeEncodeError as error:
+            raise DataError(
+                f"character {before + error.start} of the text, "
+                f"{block[error.start]!r}, is half a surrogate pair and no character; "
+                "give text that was read as UTF-8"
+            ) from error
+        before += len(block)
+        yield block
+
+
+def check_string(text: object) -> str:
+    """A string.
+
+    Raises:
+        InvalidType: anything else.
+    """
     if not isinstance(text, str):
         raise InvalidType(f"text should be of type str, got: {type(text).__name__}")
-    try:
-        text.encode()
-    except UnicodeEncodeError as error:
-        raise DataError(
-            f"character {error.start} of the text, {text[error.start]!r}, is half a "
-            "surrogate pair and no character; give text that was read as UTF-8"
-        ) from error
     return text
+
+
+def as_blocks(text: str | Iterable[str]) -> Iterable[str]:
+    """The blocks of a text that may be a whole one.
+
+    Raises:
+        InvalidType: neither.
+    """
+    # Bytes are iterable too, but never meant.
+    if isinstance(text, (str, bytes)) or not isinstance(text, Iterable):
+        return _slices(check_string(text))
+    return text
+
+
+def _slices(text: str) -> Iterator[str]:
+    """A text in blocks, so that a large one needs little memory beside its tokens."""
+    return (text[i : i + BLOCK] for i in range(0, len(text), BLOCK))
 
 
 def read_tokenizer(values: dict[str, Any]) -> Any:
@@ -201,12 +294,17 @@ def tokens_in_order(tokenizer: Any) -> list[str]:
 
 
 def build_vocabulary(
-    text: str, unit: str = "char", *, size: int | None = None, min_frequency: int = 1
+    text: str | Iterable[str],
+    unit: str = "char",
+    *,
+    size: int | None = None,
+    min_frequency: int = 1,
 ) -> Vocabulary:
     """The vocabulary of a text.
 
     Args:
-        text: the training text.
+        text: the training text, or the blocks that it comes in, as from
+            ``read_blocks``; they can be cut anywhere.
         unit: ``char``; ``word`` (split at white space, ``<eos>`` ends every line); or
             ``bpe`` (byte-level subwords, any text can be encoded).
         size: at most so many entries, the most frequent; default: no limit, 2000 for
@@ -215,16 +313,35 @@ def build_vocabulary(
             For ``bpe``, pairs that occur less often are not merged.
 
     Raises:
-        DataError: the text holds half a surrogate pair.
-        InvalidType: ``text`` is no str, ``size`` or ``min_frequency`` no int.
-        InvalidValue: unknown unit, or a number that is not positive or too small.
+        DataError: the text is empty, or holds half a surrogate pair.
+        InvalidType: ``text`` is neither, ``size`` or ``min_frequency`` no int.
+        InvalidValue: unknown unit, a number that is not positive or too small, or a
+            ``min_frequency`` that nothing reaches.
 
     >>> vocabulary = build_vocabulary("hello")
     >>> vocabulary.tokens, vocabulary.decode(vocabulary.encode("hole"))
     (['<unk>', 'e', 'h', 'l', 'o'], 'hole')
     """
     kind = _kind(unit)
-    return kind.build(check_text(text), size=size, min_frequency=min_frequency)
+    blocks = check_text(as_blocks(text))
+    first = next((block for block in blocks if block), None)
+    if first is None:
+        raise DataError("the text is empty, so its vocabulary would be; give some text")
+    blocks = chain([first], blocks)
+    return kind.build(blocks, size=size, min_frequency=min_frequency)
+
+
+def check_kept(kept: Sequence[str], counts: Counter[str], min_frequency: int) -> None:
+    """Raise if a minimum frequency has left nothing of what was counted.
+
+    Raises:
+        InvalidValue: it has.
+    """
+    if counts and not kept:
+        raise InvalidValue(
+            f"min_frequency = {min_frequency} leaves no entry, the most frequent one "
+            f"occurs {max(counts.values())} time(s); choose a smaller one"
+        )
 
 
 def load_vocabulary(path: str | Path) -> Vocabulary:

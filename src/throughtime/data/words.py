@@ -2,17 +2,22 @@
 
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import repeat
 from typing import Any, Self
 
+import numpy as np
+import torch
 from torch import Tensor
 
 from throughtime.checks import positive_int
 from throughtime.data.vocabulary import (
     Vocabulary,
+    as_blocks,
     as_list,
-    as_tensor,
+    check_kept,
     check_text,
+    index_blocks,
     read_tokenizer,
     tokens_in_order,
 )
@@ -38,11 +43,13 @@ class Words(Vocabulary):
         self.tokens = tokens_in_order(tokenizer)
         self.unknown_index = self.tokens.index(UNKNOWN)
         self.boundary_index = self.tokens.index(END)
-        self._known = set(self.tokens)
+        self._index = {token: i for i, token in enumerate(self.tokens)}
 
     @classmethod
-    def build(cls, text: str, *, size: int | None, min_frequency: int) -> Self:
-        """The words of ``text``, the most frequent ``size`` of them."""
+    def build(
+        cls, blocks: Iterable[str], *, size: int | None, min_frequency: int
+    ) -> Self:
+        """The words of a text, the most frequent ``size`` of them."""
         from tokenizers import Tokenizer, models, pre_tokenizers
 
         positive_int("min_frequency", min_frequency)
@@ -50,11 +57,14 @@ class Words(Vocabulary):
             raise InvalidValue(
                 f"size must be at least 2, for {UNKNOWN} and {END}, got {size}"
             )
-        counts = Counter(_with_ends(text).split())
+        counts: Counter[str] = Counter()
+        for words in _words(blocks):
+            counts.update(words)
         # Both special tokens are entries in any case.
         special = {token: counts.pop(token, 0) for token in (END, UNKNOWN)}
         kept = sorted(counts, key=lambda word: (-counts[word], word))
         kept = [word for word in kept if counts[word] >= min_frequency]
+        check_kept(kept, counts, min_frequency)
         if size is not None:
             kept = kept[: size - len(special)]
         counts.update(special)
@@ -72,8 +82,24 @@ class Words(Vocabulary):
     def content(self) -> dict[str, Any]:
         return {"tokenizer": json.loads(self._tokenizer.to_str())}
 
-    def encode(self, text: str) -> Tensor:
-        return as_tensor(self._tokenizer.encode(_with_ends(check_text(text))).ids)
+    def encode_blocks(self, blocks: Iterable[str]) -> Iterator[Tensor]:
+        # A dict is 15 times as fast as the tokenizer here.
+        find, unknown = self._index.get, repeat(self.unknown_index)
+        for words in _words(check_text(blocks)):
+            indices = np.fromiter(map(find, words, unknown), np.int64, len(words))
+            yield torch.from_numpy(indices)
+
+    def count_characters(self, tokens: Tensor) -> int:
+        lengths = np.array([len(token) for token in self.tokens])
+        lengths[self.boundary_index] = 1  # a newline
+        total, follows_word = 0, False
+        for part in index_blocks(tokens, len(self)):
+            is_word = part != self.boundary_index
+            # A space stands before every word but the first of a line.
+            before = np.concatenate([[follows_word], is_word])[:-1]
+            total += int(lengths[part].sum() + (before & is_word).sum())
+            follows_word = bool(is_word[-1]) if len(part) else follows_word
+        return total
 
     def decode(self, indices: Tensor | Sequence[int]) -> str:
         """Words joined by spaces; ``<eos>`` becomes a newline."""
@@ -85,14 +111,37 @@ class Words(Vocabulary):
                 lines[-1].append(self.tokens[i])
         return "\n".join(" ".join(line) for line in lines)
 
-    def missing(self, text: str) -> list[str]:
-        return sorted(set(_with_ends(text).split()) - self._known)
+    def missing(self, text: str | Iterable[str]) -> list[str]:
+        found: set[str] = set()
+        for words in _words(as_blocks(text)):
+            found.update(set(words) - self._index.keys())
+        return sorted(found)
 
 
-def _with_ends(text: str) -> str:
-    lines = text.split("\n")
+def _words(blocks: Iterable[str]) -> Iterator[list[str]]:
+    """The words of a text and its line ends, wherever the blocks are cut."""
+    cut_word: list[str] = []
+    line_is_open = False
+    for block in blocks:
+        whole = _without_last_word(block)
+        if whole:
+            text = "".join([*cut_word, whole])
+            cut_word = []
+            last_line = text[text.rfind("\n") + 1 :]
+            begun_before = line_is_open and "\n" not in text
+            line_is_open = begun_before or last_line.strip() != ""
+            yield text.replace("\n", f" {END} ").split()
+        if len(whole) < len(block):
+            cut_word.append(block[len(whole) :])
     # What follows the last newline is a line only if there is something in it.
-    if not lines[-1].strip():
-        lines.pop()
-    # Single spaces, because Python splits at more characters than tokenizers does.
-    return "".join(f"{' '.join(line.split())} {END} " for line in lines)
+    if cut_word:
+        yield ["".join(cut_word), END]
+    elif line_is_open:
+        yield [END]
+
+
+def _without_last_word(block: str) -> str:
+    """A block up to its last white space: the word behind it may go on."""
+    if not block or block[-1].isspace():
+        return block
+    return block[: -len(block.rsplit(None, 1)[-1])]
