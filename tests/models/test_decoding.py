@@ -20,7 +20,16 @@ from throughtime.models import (
     log_prob,
     next_distribution,
 )
-from throughtime.models.sampling import apply_temperature, keep_top_k, keep_top_p
+from throughtime.models.constraint import starts_with
+from throughtime.models.sampling import (
+    Decoding,
+    apply_temperature,
+    keep_top_k,
+    keep_top_p,
+    keep_typical,
+    sample,
+    stream,
+)
 
 MODEL = Markov(TABLE)
 START = torch.tensor([0])
@@ -108,7 +117,8 @@ def test_top_p_is_the_smallest_set(weights, p):
     assert mass >= p - 1e-12
     # Without its least likely member the set would miss p.
     assert p == 1 or mass - probs[chosen].min().item() < p + 1e-12
-    assert not (~chosen).any() or probs[chosen].min() >= probs[~chosen].max()
+    # Neighbouring numbers can have one logarithm, which is what is compared.
+    assert not (~chosen).any() or probs[chosen].min() >= probs[~chosen].max() - 1e-15
     torch.testing.assert_close(kept[chosen], probs[chosen] / mass)
 
 
@@ -148,8 +158,11 @@ def test_top_k_and_ties():
 def test_frequencies_of_draws(options, table):
     """20,000 draws, each share within 4 standard errors of its probability."""
     generator = torch.Generator().manual_seed(0)
-    tokens = generate(MODEL, START, 20_000, generator=generator, **options)
-    before = torch.cat([START, tokens[:-1]])
+    decoding = Decoding(**options)
+    tokens = sample(
+        MODEL, START, 10, count=2_000, decoding=decoding, generator=generator
+    )
+    before = torch.cat([START.expand(1, 2_000), tokens[:-1]])
     for a in before.unique().tolist():
         after = tokens[before == a]
         for b in range(3):
@@ -164,6 +177,9 @@ def test_same_seed_same_text():
         for s in (1, 1, 2)
     ]
     assert texts[0] == texts[1] != texts[2]
+    generator = torch.Generator().manual_seed(1)
+    (batch,) = sample(MODEL, START, 50, count=1, generator=generator).t().tolist()
+    assert batch == texts[0]
 
 
 def test_greedy_is_the_argmax_and_the_limit_of_temperature():
@@ -277,3 +293,134 @@ def test_errors():
         generate(MODEL, START, 1, temperature=-1.0)
     with pytest.raises(InvalidValue, match="beam_size must be greater than zero"):
         beam_search(MODEL, START, 1, beam_size=0)
+
+
+def test_typical_is_the_smallest_set_around_the_entropy():
+    """Tokens in the order of |-log p - H| until they have the mass, one by one."""
+    p = torch.tensor([0.4, 0.25, 0.2, 0.1, 0.05], dtype=torch.float64)
+    entropy = -(p * p.log()).sum()
+    by_distance = sorted(range(5), key=lambda i: abs(float(-p[i].log() - entropy)))
+    assert by_distance == [1, 2, 0, 3, 4]  # H = 1.415, so 0.243 would be typical
+    for mass in (0.01, 0.24, 0.3, 0.5, 0.86, 0.96):
+        kept = keep_typical(p.log(), mass).exp()
+        want, total = [], 0.0
+        for i in by_distance:
+            if total >= mass:
+                break
+            want.append(i)
+            total += float(p[i])
+        assert torch.nonzero(kept).flatten().tolist() == sorted(want)
+        torch.testing.assert_close(kept[want], p[want] / p[want].sum())
+    torch.testing.assert_close(keep_typical(p.log(), 1.0).exp(), p)
+    some = torch.tensor([0.5, 0.0, 0.5], dtype=torch.float64).log()
+    assert keep_typical(some, 0.6).exp().tolist() == pytest.approx([0.5, 0, 0.5])
+    rows = torch.stack([p.log(), p.flip(0).log()])
+    both = keep_typical(rows, 0.3)
+    torch.testing.assert_close(both[0], keep_typical(rows[0], 0.3))
+    torch.testing.assert_close(both[1], keep_typical(rows[1], 0.3))
+
+
+def test_stream_is_generate_one_by_one():
+    def seeded():
+        return torch.Generator().manual_seed(3)
+
+    options = {"temperature": 0.8, "top_k": 2, "typical": 0.9}
+    whole = generate(TRIGRAM, START, 30, generator=seeded(), **options)
+    tokens = stream(TRIGRAM, START, Decoding(**options), generator=seeded())
+    assert [next(tokens) for _ in range(30)] == whole.tolist()
+    assert torch.is_grad_enabled()  # also while the stream is open
+    end = int(whole[5])
+    first = whole.tolist().index(end)
+    for ended in (
+        generate(TRIGRAM, START, 30, generator=seeded(), end_index=end, **options),
+        torch.tensor(
+            list(
+                stream(
+                    TRIGRAM,
+                    START,
+                    Decoding(**options),
+                    end_index=end,
+                    generator=seeded(),
+                )
+            )
+        ),
+    ):
+        assert ended.tolist() == whole[: first + 1].tolist()
+
+
+def test_streams_check_their_arguments_at_once():
+    with pytest.raises(InvalidShape, match="prompt must be tokens"):
+        stream(MODEL, START[:0])
+    with pytest.raises(InvalidValue, match="end_index must be a token"):
+        stream(MODEL, START, end_index=3)
+    with pytest.raises(InvalidValue, match="length must be greater than zero"):
+        stream(MODEL, START, length=0)
+    with pytest.raises(InvalidValue, match="typical should be a number in range"):
+        Decoding(typical=0)
+
+
+def test_forced_beginning():
+    rule = starts_with([2, 2, 1])
+    text = generate(MODEL, START, 6, constraint=rule, method="greedy")
+    assert text.tolist() == [2, 2, 1, 0, 1, 0]
+    # Whatever the model thinks of them, and truncation with it.
+    text = generate(MODEL, START, 3, constraint=rule, top_k=1)
+    assert text.tolist() == [2, 2, 1]
+    found = beam_search(MODEL, START, 4, beam_size=9, constraint=rule)
+    want = [math.log(0.3 * 0.6 * 0.2 * p) for p in (0.5, 0.25, 0.25)]
+    assert [h.tokens.tolist() for h in found] == [[2, 2, 1, i] for i in range(3)]
+    assert [h.log_prob for h in found] == pytest.approx(want, abs=1e-12)
+    certain = Markov([[0.0, 1.0, 0.0]] * 3)
+    with pytest.raises(InvalidValue, match="no probability, or NaN, to every"):
+        generate(certain, START, 2, constraint=rule)
+    with pytest.raises(InvalidValue, match="any token that is allowed"):
+        beam_search(certain, START, 2, constraint=rule)
+
+
+def test_rules_of_ones_own():
+    """No token twice in a row: against all texts that keep to it."""
+
+    def no_repetition(produced):
+        return [token for token in range(3) if token not in produced[-1:]]
+
+    every = [
+        (h.tokens.tolist(), h.log_prob)
+        for h in beam_search(MODEL, START, 3, beam_size=27)
+        if all(a != b for a, b in itertools.pairwise(h.tokens.tolist()))
+    ]
+    found = beam_search(MODEL, START, 3, beam_size=27, constraint=no_repetition)
+    assert sorted((h.tokens.tolist(), h.log_prob) for h in found) == sorted(every)
+    text = generate(MODEL, START, 50, constraint=no_repetition).tolist()
+    assert all(a != b for a, b in itertools.pairwise(text))
+    for bad in ([], [3]):
+        with pytest.raises(InvalidValue, match="the constraint must allow tokens"):
+            generate(MODEL, START, 1, constraint=lambda produced, bad=bad: bad)
+
+
+def test_beam_never_produces_what_is_banned():
+    every = beam_search(MODEL, START, 3, beam_size=27)
+    want = [h.log_prob for h in every if 1 not in h.tokens.tolist()]
+    found = beam_search(MODEL, START, 3, beam_size=27, banned=[1])
+    assert [h.log_prob for h in found] == pytest.approx(want, abs=1e-12)
+
+
+def test_length_penalties():
+    """((5 + n) / 6)^α of Wu et al., equation 14; n^α."""
+    for penalty, value in (
+        ("power", lambda n: n**0.6),
+        ("gnmt", lambda n: (5 + n) ** 0.6 / 6**0.6),
+    ):
+        found = beam_search(
+            MODEL,
+            START,
+            4,
+            beam_size=30,
+            end_index=2,
+            length_penalty=0.6,
+            penalty=penalty,
+        )
+        for h in found:
+            assert h.score == pytest.approx(h.log_prob / value(len(h.tokens)))
+        assert [h.score for h in found] == sorted(h.score for h in found)[::-1]
+    with pytest.raises(InvalidValue, match="unknown penalty 'none': known are power"):
+        beam_search(MODEL, START, 1, penalty="none")
