@@ -20,7 +20,16 @@ from throughtime.models import (
     log_prob,
     next_distribution,
 )
-from throughtime.models.sampling import apply_temperature, keep_top_k, keep_top_p
+from throughtime.models.constraint import starts_with
+from throughtime.models.sampling import (
+    Decoding,
+    apply_temperature,
+    keep_top_k,
+    keep_top_p,
+    keep_typical,
+    sample,
+    stream,
+)
 
 MODEL = Markov(TABLE)
 START = torch.tensor([0])
@@ -108,7 +117,8 @@ def test_top_p_is_the_smallest_set(weights, p):
     assert mass >= p - 1e-12
     # Without its least likely member the set would miss p.
     assert p == 1 or mass - probs[chosen].min().item() < p + 1e-12
-    assert not (~chosen).any() or probs[chosen].min() >= probs[~chosen].max()
+    # Neighbouring numbers can have one logarithm, which is what is compared.
+    assert not (~chosen).any() or probs[chosen].min() >= probs[~chosen].max() - 1e-15
     torch.testing.assert_close(kept[chosen], probs[chosen] / mass)
 
 
@@ -148,8 +158,11 @@ def test_top_k_and_ties():
 def test_frequencies_of_draws(options, table):
     """20,000 draws, each share within 4 standard errors of its probability."""
     generator = torch.Generator().manual_seed(0)
-    tokens = generate(MODEL, START, 20_000, generator=generator, **options)
-    before = torch.cat([START, tokens[:-1]])
+    decoding = Decoding(**options)
+    tokens = sample(
+        MODEL, START, 10, count=2_000, decoding=decoding, generator=generator
+    )
+    before = torch.cat([START.expand(1, 2_000), tokens[:-1]])
     for a in before.unique().tolist():
         after = tokens[before == a]
         for b in range(3):
@@ -164,6 +177,9 @@ def test_same_seed_same_text():
         for s in (1, 1, 2)
     ]
     assert texts[0] == texts[1] != texts[2]
+    generator = torch.Generator().manual_seed(1)
+    (batch,) = sample(MODEL, START, 50, count=1, generator=generator).t().tolist()
+    assert batch == texts[0]
 
 
 def test_greedy_is_the_argmax_and_the_limit_of_temperature():
@@ -173,37 +189,6 @@ def test_greedy_is_the_argmax_and_the_limit_of_temperature():
     assert generate(MODEL, START, 2, method="greedy", banned=[1]).tolist() == [2, 2]
     tied = Markov([[0.2, 0.4, 0.4], [0.3, 0.3, 0.4], [0.4, 0.2, 0.4]])
     assert generate(tied, START, 3, method="greedy").tolist() == [1, 2, 0]
-
-
-def slow_beam(prompt, length, beam_size):
-    """Beams of TRIGRAM by scoring every candidate from its first token on."""
-
-    def value(text):
-        tokens = torch.tensor(text).unsqueeze(1)
-        return log_prob(TRIGRAM, tokens, start=torch.tensor(prompt)).item()
-
-    texts = [()]
-    for _ in range(length):
-        candidates = [(*text, token) for text in texts for token in range(3)]
-        texts = sorted(candidates, key=value, reverse=True)[:beam_size]
-    return [(list(text), value(text)) for text in texts]
-
-
-@pytest.mark.parametrize("beam_size", [1, 2, 4, 81])
-def test_beam_of_a_model_with_state(beam_size):
-    """Against full scores; 81 = 3^4 is all texts."""
-    found = beam_search(TRIGRAM, torch.tensor([1, 2]), 4, beam_size=beam_size)
-    want = slow_beam([1, 2], 4, beam_size)
-    got = [(h.tokens.tolist(), h.log_prob) for h in found]
-    assert [p for _, p in got] == pytest.approx([p for _, p in want], abs=1e-12)
-    assert len(found) == beam_size
-    for text, p in got:
-        tokens = torch.tensor(text).unsqueeze(1)
-        full = log_prob(TRIGRAM, tokens, start=torch.tensor([1, 2])).item()
-        assert p == pytest.approx(full, abs=1e-12)
-    if beam_size == 1:
-        greedy = generate(TRIGRAM, torch.tensor([1, 2]), 4, method="greedy")
-        assert got[0][0] == greedy.tolist()
 
 
 def test_impossible_continuations():
@@ -218,38 +203,6 @@ def test_impossible_continuations():
         generate(broken, START, 2)
     with pytest.raises(InvalidValue, match="the model gives NaN"):
         beam_search(broken, START, 2, beam_size=2)
-
-
-def test_exhaustive_beam_finds_everything():
-    found = beam_search(MODEL, START, 3, beam_size=27)
-    assert len(found) == 27
-    every = list(itertools.product(range(3), repeat=3))
-    scores = {
-        text: math.log(
-            math.prod(TABLE[a][b] for a, b in itertools.pairwise((0, *text)))
-        )
-        for text in every
-    }
-    for hypothesis in found:
-        want = scores[tuple(hypothesis.tokens.tolist())]
-        assert hypothesis.log_prob == pytest.approx(want, abs=1e-12)
-    ranked = sorted(scores.values(), reverse=True)
-    assert [h.log_prob for h in found] == pytest.approx(ranked, abs=1e-12)
-
-
-def test_beam_of_one_is_greedy():
-    (only,) = beam_search(MODEL, START, 4, beam_size=1)
-    assert only.tokens.tolist() == [1, 0, 1, 0]
-
-
-def test_beam_ends_at_the_end_token():
-    best = beam_search(MODEL, START, 5, beam_size=9, end_index=2)
-    assert all(2 not in h.tokens[:-1].tolist() for h in best)
-    single = [h for h in best if h.tokens.tolist() == [2]]
-    assert single[0].log_prob == pytest.approx(math.log(0.3))
-    ranked = beam_search(MODEL, START, 5, beam_size=9, end_index=2, length_penalty=1.0)
-    for h in ranked:
-        assert h.score == pytest.approx(h.log_prob / len(h.tokens))
 
 
 def test_errors():
@@ -277,3 +230,85 @@ def test_errors():
         generate(MODEL, START, 1, temperature=-1.0)
     with pytest.raises(InvalidValue, match="beam_size must be greater than zero"):
         beam_search(MODEL, START, 1, beam_size=0)
+
+
+def test_typical_is_the_smallest_set_around_the_entropy():
+    """Tokens in the order of |-log p - H| until they have the mass, one by one."""
+    p = torch.tensor([0.4, 0.25, 0.2, 0.1, 0.05], dtype=torch.float64)
+    entropy = -(p * p.log()).sum()
+    by_distance = sorted(range(5), key=lambda i: abs(float(-p[i].log() - entropy)))
+    assert by_distance == [1, 2, 0, 3, 4]  # H = 1.415, so 0.243 would be typical
+    for mass in (0.01, 0.24, 0.3, 0.5, 0.86, 0.96):
+        kept = keep_typical(p.log(), mass).exp()
+        want, total = [], 0.0
+        for i in by_distance:
+            if total >= mass:
+                break
+            want.append(i)
+            total += float(p[i])
+        assert torch.nonzero(kept).flatten().tolist() == sorted(want)
+        torch.testing.assert_close(kept[want], p[want] / p[want].sum())
+    torch.testing.assert_close(keep_typical(p.log(), 1.0).exp(), p)
+    some = torch.tensor([0.5, 0.0, 0.5], dtype=torch.float64).log()
+    assert keep_typical(some, 0.6).exp().tolist() == pytest.approx([0.5, 0, 0.5])
+    rows = torch.stack([p.log(), p.flip(0).log()])
+    both = keep_typical(rows, 0.3)
+    torch.testing.assert_close(both[0], keep_typical(rows[0], 0.3))
+    torch.testing.assert_close(both[1], keep_typical(rows[1], 0.3))
+
+
+def test_stream_is_generate_one_by_one():
+    def seeded():
+        return torch.Generator().manual_seed(3)
+
+    options = {"temperature": 0.8, "top_k": 2, "typical": 0.9}
+    whole = generate(TRIGRAM, START, 30, generator=seeded(), **options)
+    tokens = stream(TRIGRAM, START, Decoding(**options), generator=seeded())
+    assert [next(tokens) for _ in range(30)] == whole.tolist()
+    assert torch.is_grad_enabled()  # also while the stream is open
+    end = int(whole[5])
+    first = whole.tolist().index(end)
+    for ended in (
+        generate(TRIGRAM, START, 30, generator=seeded(), end_index=end, **options),
+        torch.tensor(
+            list(
+                stream(
+                    TRIGRAM,
+                    START,
+                    Decoding(**options),
+                    end_index=end,
+                    generator=seeded(),
+                )
+            )
+        ),
+    ):
+        assert ended.tolist() == whole[: first + 1].tolist()
+
+
+def test_streams_check_their_arguments_at_once():
+    with pytest.raises(InvalidShape, match="prompt must be tokens"):
+        stream(MODEL, START[:0])
+    with pytest.raises(InvalidValue, match="end_index must be a token"):
+        stream(MODEL, START, end_index=3)
+    with pytest.raises(InvalidValue, match="length must be greater than zero"):
+        stream(MODEL, START, length=0)
+    with pytest.raises(InvalidValue, match="typical should be a number in range"):
+        Decoding(typical=0)
+
+
+def test_forced_beginning():
+    rule = starts_with([2, 2, 1])
+    text = generate(MODEL, START, 6, constraint=rule, method="greedy")
+    assert text.tolist() == [2, 2, 1, 0, 1, 0]
+    # Whatever the model thinks of them, and truncation with it.
+    text = generate(MODEL, START, 3, constraint=rule, top_k=1)
+    assert text.tolist() == [2, 2, 1]
+    found = beam_search(MODEL, START, 4, beam_size=9, constraint=rule)
+    want = [math.log(0.3 * 0.6 * 0.2 * p) for p in (0.5, 0.25, 0.25)]
+    assert [h.tokens.tolist() for h in found] == [[2, 2, 1, i] for i in range(3)]
+    assert [h.log_prob for h in found] == pytest.approx(want, abs=1e-12)
+    certain = Markov([[0.0, 1.0, 0.0]] * 3)
+    with pytest.raises(InvalidValue, match="no probability, or NaN, to every"):
+        generate(certain, START, 2, constraint=rule)
+    with pytest.raises(InvalidValue, match="any token that is allowed"):
+        beam_search(certain, START, 2, constraint=rule)

@@ -1,13 +1,23 @@
 """Beam search: the likeliest continuations, kept side by side."""
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from throughtime.checks import number, positive_int
-from throughtime.errors import InvalidValue
-from throughtime.models.protocol import LanguageModelProtocol, checked_prompt
+from throughtime.errors import InvalidValue, unknown_name
+from throughtime.models.constraint import Constraint, as_indices, constrained
+from throughtime.models.protocol import LanguageModelProtocol, readable_prompt
+from throughtime.models.sampling import check_end
+
+# By how much log P of n tokens is divided, with exponent α. Of "gnmt": Wu et al.,
+# "Google's neural machine translation system", arXiv 1609.08144, equation 14.
+PENALTIES: dict[str, Callable[[int, float], float]] = {
+    "power": lambda n, alpha: n**alpha,
+    "gnmt": lambda n, alpha: ((5 + n) / 6) ** alpha,
+}
 
 
 @dataclass(frozen=True)
@@ -17,7 +27,7 @@ class Hypothesis:
     Attributes:
         tokens: (n,), without the prompt.
         log_prob: log P(tokens | prompt), in nats.
-        score: log_prob / n^length_penalty, by which hypotheses are ranked.
+        score: log_prob over the penalty of its length, by which they are ranked.
     """
 
     tokens: Tensor
@@ -32,7 +42,10 @@ def beam_search(
     *,
     beam_size: int = 5,
     length_penalty: float = 0.0,
+    penalty: str = "power",
     end_index: int | None = None,
+    banned: Sequence[int] = (),
+    constraint: Constraint | None = None,
 ) -> list[Hypothesis]:
     """The ``beam_size`` likeliest continuations found, best first.
 
@@ -45,24 +58,30 @@ def beam_search(
         prompt: tokens (n,), at least one.
         length: most tokens to produce.
         beam_size: hypotheses kept at each step.
-        length_penalty: exponent of the length in the score; 0 compares log P itself.
+        length_penalty: α in the score; 0 compares log P itself.
+        penalty: what log P of n tokens is divided by: ``power``, n^α, or ``gnmt``,
+            ((5 + n) / 6)^α.
         end_index: token that ends a hypothesis; None: all have ``length`` tokens.
+        banned: tokens never produced.
+        constraint: which tokens may come next, given those produced so far, such as
+            ``constraint.starts_with``. Like ``banned`` it changes what is found, not
+            its log P.
 
     Raises:
         InvalidShape: the prompt is empty or not one sequence.
         InvalidType: the prompt or an option has the wrong type.
-        InvalidValue: a number or a token is out of range, or the model gives NaN or
-            no probability at all.
+        InvalidValue: an unknown penalty, a number or a token is out of range, the
+            prompt is longer than the model can read, or the model gives NaN or no
+            probability to all that is allowed.
     """
     positive_int("length", length)
     positive_int("beam_size", beam_size)
     number("length_penalty", length_penalty, minimum=0)
-    prompt = checked_prompt("prompt", prompt, model.vocabulary_size)
-    if end_index is not None and not 0 <= end_index < model.vocabulary_size:
-        raise InvalidValue(
-            f"end_index must be a token in [0, {model.vocabulary_size}), "
-            f"got {end_index}"
-        )
+    if penalty not in PENALTIES:
+        raise unknown_name("penalty", penalty, PENALTIES)
+    prompt = readable_prompt("prompt", prompt, model)
+    check_end(end_index, model.vocabulary_size)
+    forbidden = as_indices("banned", banned, model.vocabulary_size).to(prompt.device)
     done: list[Hypothesis] = []
     with torch.no_grad():
         log_probs, state = model.next_log_probs(
@@ -72,11 +91,17 @@ def beam_search(
         texts = prompt.new_zeros((1, 0))
         for step in range(1, length + 1):
             sums = totals[:, None] + log_probs[-1].double()
+            sums = sums.index_fill(1, forbidden, -torch.inf)
+            if constraint is not None:
+                rows = zip(sums, texts.tolist(), strict=True)
+                sums = torch.stack(
+                    [constrained(row, constraint, tuple(text)) for row, text in rows]
+                )
             possible = int((sums > -torch.inf).sum())
             if sums.isnan().any() or possible == 0:
                 raise InvalidValue(
-                    "the model gives NaN, or no probability to any token; check that "
-                    "its training converged"
+                    "the model gives NaN, or no probability to any token that is "
+                    "allowed; allow more, or check that its training converged"
                 )
             count = min(beam_size - len(done), possible)
             # Stable: among equals the lower beam and token, as the greedy choice does.
@@ -93,7 +118,7 @@ def beam_search(
             for text, total, stop in zip(texts, totals, ended, strict=True):
                 if stop or last:
                     log_prob = float(total)
-                    score = log_prob / len(text) ** length_penalty
+                    score = log_prob / PENALTIES[penalty](len(text), length_penalty)
                     done.append(Hypothesis(text, log_prob, score))
             going = torch.nonzero(~ended).flatten()
             if last or len(done) >= beam_size or len(going) == 0:

@@ -74,3 +74,24 @@ def checked_prompt(name: str, tokens: Any, vocabulary_size: int) -> Tensor:
             f"{name} must be tokens (n,), at least one, got {tuple(tokens.shape)}"
         )
     return checked_tokens(name, tokens, vocabulary_size)
+
+
+def readable_prompt(name: str, tokens: Any, model: LanguageModelProtocol) -> Tensor:
+    """``checked_prompt`` for this model, and no longer than it can read.
+
+    A model that cannot read any number of tokens says so by ``max_prompt``. Recurrent
+    and n-gram models have no such limit.
+
+    Raises:
+        InvalidType: no tensor of integers.
+        InvalidShape: empty, or not one sequence.
+        InvalidValue: a token outside [0, V), or more tokens than ``max_prompt``.
+    """
+    tokens = checked_prompt(name, tokens, model.vocabulary_size)
+    limit = getattr(model, "max_prompt", None)
+    if limit is not None and len(tokens) > limit:
+        raise InvalidValue(
+            f"{name} has {len(tokens)} tokens, and the model can read {limit}; give "
+            f"the last {limit} of them"
+        )
+    return tokens
