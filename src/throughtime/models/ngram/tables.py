@@ -119,9 +119,13 @@ def look_up(levels: Sequence[Level], text: Ints) -> Iterator[tuple[Ints, Ints]]:
         every context is 0.
     """
     contexts = np.zeros(text.shape, dtype=np.int64)
-    for level in levels:
-        found = find(level.words, level.starts, contexts.ravel(), text.ravel())
-        found = found.reshape(text.shape)
+    for n, level in enumerate(levels, start=1):
+        if n == 1:
+            # All tokens are in order 1, each under its own number.
+            found = text.astype(np.int64)
+        else:
+            flat = find(level.words, level.starts, contexts.ravel(), text.ravel())
+            found = flat.reshape(text.shape)
         yield contexts, found
         # What ends at t - 1 is the context of the next order at t.
         contexts = np.full_like(found, -1)
