@@ -18,6 +18,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from throughtime.errors import InvalidType, InvalidValue
 from throughtime.models.ngram.files import replaced
@@ -59,46 +60,43 @@ def write_arpa(
         InvalidType: a token is no str.
         InvalidValue: not V different tokens, or a name is taken; ``boundary`` outside
             [0, V) or inside an n-gram; a value that is no log probability.
+        OSError: the file cannot be written.
+
+    >>> import tempfile
+    >>> one = Level(np.arange(2), np.array([0, 2]), np.log([0.75, 0.25]))
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     write_arpa(f"{folder}/a.arpa", [one], ["to", "be"])
+    ...     Path(f"{folder}/a.arpa").read_text().split("\\n")[7:9]
+    ['-0.1249387\\tto', '-0.6020600\\tbe']
     """
     path = Path(path)
-    names = _spellings(tokens, len(levels[0].words), boundary)
-    names_first = list(names)
+    inner = _spellings(tokens, len(levels[0].words), boundary)
+    # How a token is written where it begins an n-gram of two or more, and elsewhere.
+    first, other = list(inner), list(inner)
     if boundary is not None:
-        names[boundary], names_first[boundary] = END, BEGIN
-    added = [
-        name for name in (UNKNOWN, BEGIN, END) if name not in {*names, *names_first}
-    ]
-    # Where lines are independent, <s> is one more way to write the boundary.
-    extra = len(added) + (boundary is not None)
-    counts = [len(level.words) + extra * (n == 0) for n, level in enumerate(levels)]
-    total, done = sum(counts), extra
+        first[boundary], other[boundary] = BEGIN, END
+    extra = [name for name in (UNKNOWN, END) if name not in other]
+    # Where lines are independent, <s> is a second name of the boundary.
+    extra += [BEGIN] if BEGIN not in other else []
+    counts = [len(level.words) for level in levels]
+    counts[0] += len(extra)
+    done, total = len(extra), sum(counts)
     with replaced(path) as file:
         header = "".join(f"ngram {n}={count}\n" for n, count in enumerate(counts, 1))
         file.write(f"\\data\\\n{header}".encode())
         for n, level in enumerate(levels, start=1):
             file.write(f"\n\\{n}-grams:\n".encode())
             if n == 1:
-                dummies = [f"{ZERO:g}\t{name}\n" for name in added]
-                file.write("".join(dummies).encode())
-                if boundary is not None:
-                    backoff = _backoffs(level, slice(boundary, boundary + 1), [False])
-                    file.write(f"{ZERO:g}\t{BEGIN}{backoff[0]}\n".encode())
-            form = "%.7f\t" + " ".join(["%s"] * n) + "%s\n"
+                for name in extra:
+                    backoff = ""
+                    if name == BEGIN and boundary is not None:
+                        own = slice(boundary, boundary + 1)
+                        backoff = _backoffs(level, own, np.zeros(1, bool))[0]
+                    file.write(f"{ZERO:g}\t{name}{backoff}\n".encode())
             for begin in range(0, len(level.words), BLOCK):
                 part = slice(begin, min(begin + BLOCK, len(level.words)))
-                grams = spell(levels[:n], np.arange(part.start, part.stop))
-                _check_boundary(grams, boundary)
-                ends = grams[:, -1] == (-1 if boundary is None else boundary)
-                columns = [
-                    list(map((names_first if place == 0 < n - 1 else names).__getitem__,
-                             column.tolist()))
-                    for place, column in enumerate(grams.T)
-                ]
-                log_p = _log_10("log_p", level.log_p[part]).tolist()
-                rows = zip(
-                    log_p, *columns, _backoffs(level, part, ends), strict=True
-                )
-                file.write("".join([form % row for row in rows]).encode())
+                names = [first if n > 1 else other, *[other] * (n - 1)]
+                file.write(_lines(levels[:n], part, names, boundary).encode())
                 done += part.stop - part.start
                 if progress is not None:
                     progress(done, total)
@@ -112,7 +110,7 @@ def _spellings(
     for token in tokens:
         if not isinstance(token, str):
             raise InvalidType(
-                f"tokens should be of type str, got: {type(token).__name__}"
+                f"tokens should be texts, of type str, got: {type(token).__name__}"
             )
     names = [token.translate(SPACES) for token in tokens]
     if len(names) != vocabulary_size or len(set(names)) < len(names) or "" in names:
@@ -135,6 +133,26 @@ def _spellings(
     return names
 
 
+def _lines(
+    levels: Sequence[Level], part: slice, names: list[list[str]], boundary: int | None
+) -> str:
+    """Some n-grams of the last of the levels; ``names``: the spellings per place."""
+    level = levels[-1]
+    grams = spell(levels, np.arange(part.start, part.stop))
+    _check_boundary(grams, boundary)
+    ends = grams[:, -1] == (-1 if boundary is None else boundary)
+    words = [
+        [spelling[token] for token in grams[:, place].tolist()]
+        for place, spelling in enumerate(names)
+    ]
+    # Rounding may leave a little more than probability 1.
+    log_p = _log_10("log_p", level.log_p[part], 1e-6)
+    log_p = np.minimum(log_p, 0.0).tolist()
+    rows = zip(log_p, *words, _backoffs(level, part, ends), strict=True)
+    form = "%.7f\t" + " ".join(["%s"] * len(names)) + "%s\n"
+    return "".join([form % row for row in rows])
+
+
 def _check_boundary(grams: Ints, boundary: int | None) -> None:
     if boundary is not None and (grams[:, 1:-1] == boundary).any():
         raise InvalidValue(
@@ -143,26 +161,23 @@ def _check_boundary(grams: Ints, boundary: int | None) -> None:
         )
 
 
-def _log_10(name: str, values: Floats) -> Floats:
+def _log_10(name: str, values: Floats, most: float) -> Floats:
     values = np.asarray(values, dtype=np.float64) / LN_10
-    # Rounding may leave a little more than probability 1.
-    most = 1e-6 if name == "log_p" else np.inf
-    if not (values <= most).all() or np.isposinf(values).any():
+    # False for NaN too.
+    if not (values <= most).all():
         raise InvalidValue(
-            f"{name} of a level must be logarithms of probabilities, got up to "
-            f"{values.max()}"
+            f"{name} of a level must be logarithms of finite probabilities or weights, "
+            f"got up to {values.max()}; check the smoothing that made it"
         )
-    # Only 0 itself is written as 0.
-    cut = np.maximum(values, ZERO + 1e-3)
-    if name == "log_p":
-        cut = np.minimum(cut, 0.0)
-    return np.where(np.isneginf(values), ZERO, cut)
+    # What is not 0 is not written as 0.
+    return np.where(np.isneginf(values), ZERO, np.maximum(values, ZERO + 1e-3))
 
 
-def _backoffs(level: Level, part: slice, ends: Ints | list[bool]) -> list[str]:
+def _backoffs(level: Level, part: slice, ends: NDArray[np.bool_]) -> list[str]:
     """The last column; nothing where the weight is 1 or a line ends."""
     if level.log_backoff is None:
-        return [""] * (part.stop - part.start)
-    values = _log_10("log_backoff", level.log_backoff[part])
+        return [""] * len(ends)
+    most = float(np.finfo(np.float64).max)
+    values = _log_10("log_backoff", level.log_backoff[part], most)
     values = np.where(ends, 0.0, values)
     return [f"\t{value:.7f}" if value else "" for value in values.tolist()]

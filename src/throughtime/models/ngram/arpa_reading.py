@@ -39,6 +39,14 @@ def read_arpa(
     Raises:
         DataError: the file cannot be read or breaks the format; the text names the
             line.
+
+    >>> import tempfile
+    >>> text = "\\\\data\\\\\\nngram 1=1\\n\\\\1-grams:\\n0\\tto\\n\\\\end\\\\"
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     _ = Path(f"{folder}/a.arpa").write_text(text)
+    ...     tokens, levels = read_arpa(f"{folder}/a.arpa")
+    >>> tokens, levels[0].log_p.tolist()
+    (['to'], [0.0])
     """
     path = Path(path)
     try:

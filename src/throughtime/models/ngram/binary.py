@@ -1,9 +1,9 @@
 """The tables of an n-gram model as one compact file that is mapped into memory.
 
-A safetensors file. Its tensors are ``words.n``, ``starts.n``, ``log_p.n`` and, below the
-highest order, ``log_backoff.n`` for every order n from 1, as in ``Level``; whole numbers
-in the smallest unsigned type that holds them. Its metadata hold the version of this
-layout, a checksum, and what the caller gave.
+A safetensors file. Its tensors are ``words.n``, ``starts.n``, ``log_p.n`` and, below
+the highest order, ``log_backoff.n`` for every order n from 1, as in ``Level``; whole
+numbers in the smallest unsigned type that holds them. Its metadata hold the version of
+this layout, a checksum, and what the caller gave.
 """
 
 import json
@@ -53,6 +53,7 @@ def save_levels(
         InvalidType: metadata that are no text.
         InvalidValue: an unknown dtype, or a name in ``metadata`` that begins with
             ``ngram.``.
+        OSError: the file cannot be written.
     """
     from safetensors.numpy import save
 
@@ -60,7 +61,9 @@ def save_levels(
         raise unknown_name("dtype", dtype, DTYPES)
     for name, value in metadata.items():
         if not isinstance(name, str) or not isinstance(value, str):
-            raise InvalidType(f"metadata should map str to str, got {name!r}: {value!r}")
+            raise InvalidType(
+                f"metadata should map str to str, got {name!r}: {value!r}"
+            )
         if name.startswith(_OURS):
             raise InvalidValue(
                 f"metadata names must not begin with {_OURS!r}, got {name!r}"
@@ -99,6 +102,14 @@ def load_levels(
 
     Raises:
         RunError: missing, cut off, damaged, or of another format.
+
+    >>> import tempfile
+    >>> one = Level(np.arange(2), np.array([0, 2]), np.log([0.75, 0.25]))
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     save_levels(f"{folder}/a.ngram", [one], {"order": "1"})
+    ...     levels, metadata = load_levels(f"{folder}/a.ngram")
+    >>> levels[0].words, metadata
+    (array([0, 1], dtype=uint8), {'order': '1'})
     """
     path = Path(path)
     content, arrays = _map(path)
@@ -114,7 +125,10 @@ def load_levels(
         for n in range(1, order + 1):
             backoff = arrays[f"log_backoff.{n}"] if n < order else None
             level = Level(
-                arrays[f"words.{n}"], arrays[f"starts.{n}"], arrays[f"log_p.{n}"], backoff
+                arrays[f"words.{n}"],
+                arrays[f"starts.{n}"],
+                arrays[f"log_p.{n}"],
+                backoff,
             )
             contexts = len(levels[-1].words) if levels else 1
             if not _fits(level, contexts):
@@ -157,8 +171,11 @@ def _map(path: Path) -> tuple[dict[str, str], dict[str, NDArray[Any]]]:
 
 def _fits(level: Level, contexts: int) -> bool:
     count = len(level.words)
+    integers = level.words.dtype.kind == level.starts.dtype.kind == "u"
     return (
-        level.log_p.shape == level.words.shape == (count,)
+        integers
+        and level.log_p.dtype.kind == "f"
+        and level.log_p.shape == level.words.shape == (count,)
         and (level.log_backoff is None or level.log_backoff.shape == (count,))
         and level.starts.shape == (contexts + 1,)
         and int(level.starts[0]) == 0

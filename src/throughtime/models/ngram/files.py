@@ -1,7 +1,7 @@
 """Files that may be compressed, and files that are replaced only when complete."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -21,7 +21,7 @@ def open_lines(path: Path) -> BinaryIO:
         import io
 
         # Buffered, because GzipFile itself reads lines slowly.
-        return io.BufferedReader(gzip.open(path, "rb"), 1 << 20)  # type: ignore[arg-type]
+        return io.BufferedReader(gzip.open(path, "rb"), 1 << 20)
     if path.suffix == ".zst":
         import io
 
@@ -31,7 +31,7 @@ def open_lines(path: Path) -> BinaryIO:
 
 
 @contextmanager
-def replaced(path: Path) -> Iterator[BinaryIO]:
+def replaced(path: Path) -> Generator[BinaryIO]:
     """Write a file under another name, packed as its suffix says, then rename it.
 
     What was there is kept until the new file is complete. A process that has it mapped
