@@ -3,7 +3,14 @@
 import numpy as np
 import pytest
 
-from throughtime.models.ngram.tables import Level, distributions, find, look_up, score
+from throughtime.models.ngram.tables import (
+    Level,
+    distributions,
+    find,
+    look_up,
+    score,
+    spell,
+)
 
 # V = 3: a b c. Order 2 knows "a b", "a c", "b a"; order 3 "a b a".
 LEVELS = [
@@ -52,6 +59,47 @@ def test_find_is_a_bisection_in_each_context():
     wanted = np.array([1, 7, 0, 8, 1, 2, 1, 0, 1])
     found = find(words, starts, contexts, wanted)
     assert found.tolist() == [0, 2, -1, -1, -1, 3, -1, 4, -1]
+
+
+@pytest.mark.parametrize("types", [(np.int64, np.int64), (np.uint8, np.uint16)])
+@pytest.mark.parametrize("most", [1, 2, 5, 40, 200])
+def test_find_is_membership(types, most):
+    rng = np.random.default_rng(most)
+    followers = [
+        np.sort(rng.choice(200, rng.integers(0, most + 1), replace=False))
+        for _ in range(30)
+    ]
+    words = np.concatenate(followers).astype(types[0])
+    starts = np.cumsum([0, *map(len, followers)]).astype(types[1])
+    contexts = np.repeat(np.arange(-1, 30), 200)
+    wanted = np.tile(np.arange(200), 31)
+    expected = [
+        starts[c] + list(followers[c]).index(w) if c >= 0 and w in followers[c] else -1
+        for c, w in zip(contexts, wanted, strict=True)
+    ]
+    shuffled = rng.permutation(len(contexts))
+    found = find(words, starts, contexts[shuffled], wanted[shuffled])
+    np.testing.assert_array_equal(found, np.array(expected)[shuffled])
+
+
+def test_find_in_blocks_is_find(monkeypatch):
+    words, starts = LEVELS[1].words, LEVELS[1].starts
+    contexts, wanted = np.indices((3, 3)).reshape(2, -1)
+    whole = find(words, starts, contexts, wanted)
+    monkeypatch.setattr("throughtime.models.ngram.tables.BLOCK", 2)
+    np.testing.assert_array_equal(find(words, starts, contexts, wanted), whole)
+
+
+@pytest.mark.parametrize("starts_type", [np.int64, np.uint32])
+def test_spell_gives_the_tokens_of_each_number(starts_type):
+    for n in (1, 2, 3):
+        levels = [
+            Level(level.words, level.starts.astype(starts_type), level.log_p)
+            for level in LEVELS[:n]
+        ]
+        expected = [gram for gram in spelled(LEVELS) if len(gram) == n]
+        numbers = np.arange(len(expected))[::-1]
+        assert spell(levels, numbers).tolist() == [*map(list, expected[::-1])]
 
 
 def test_score_is_the_recursion():

@@ -20,6 +20,8 @@ from numpy.typing import NDArray
 Ints = NDArray[np.integer]
 Floats = NDArray[np.floating]
 
+BLOCK = 1 << 15
+
 
 @dataclass(frozen=True)
 class Level:
@@ -43,27 +45,65 @@ class Level:
 def find(words: Ints, starts: Ints, contexts: Ints, wanted: Ints) -> Ints:
     """Numbers of the n-grams (context, token), (N,); -1 where there is none.
 
-    By bisection of the followers of each context, all at once. A context of -1 has
-    none.
+    By bisection of the followers of each context. A context of -1 has none.
+
+    Args:
+        words: of a ``Level``, any integer type that holds all V tokens.
+        starts: of the same ``Level``.
+        contexts: numbers in the order below, (N,).
+        wanted: tokens in [0, V), (N,).
     """
-    known = np.flatnonzero(contexts >= 0)
-    low, high = starts[contexts[known]], starts[contexts[known] + 1]
-    target = wanted[known]
     found = np.full(len(contexts), -1, dtype=np.int64)
-    stop = high
-    # What is still searched: positions into `known`, fewer in every round.
-    open_ = np.flatnonzero(low < high)
-    low, high = low.astype(np.int64), high.astype(np.int64)
-    while len(open_):
-        middle = (low[open_] + high[open_]) >> 1
-        below = words[middle] < target[open_]
-        low[open_[below]] = middle[below] + 1
-        high[open_[~below]] = middle[~below]
-        open_ = open_[low[open_] < high[open_]]
-    inside = np.flatnonzero(low < stop)
-    hit = inside[words[low[inside]] == target[inside]]
-    found[known[hit]] = low[hit]
+    # In blocks, whose intermediate results stay in the cache.
+    for begin in range(0, len(contexts), BLOCK):
+        block = slice(begin, begin + BLOCK)
+        _find_block(words, starts, contexts[block], wanted[block], found[block])
     return found
+
+
+def _find_block(
+    words: Ints, starts: Ints, contexts: Ints, wanted: Ints, found: Ints
+) -> None:
+    known = np.flatnonzero(contexts >= 0)
+    numbers = contexts[known]
+    low = starts[numbers].astype(np.int64)
+    count = starts[numbers + 1].astype(np.int64) - low
+    # The most followers first, by the bits of their count: every round of the
+    # bisection is then a slice from the first on.
+    bits = np.frexp(count.astype(np.float64))[1].astype(np.int8)
+    order = np.argsort(-bits, kind="stable")
+    at_least = np.cumsum(np.bincount(bits, minlength=2)[::-1])[::-1]
+    order = order[: at_least[1]]
+    known, low, count = known[order], low[order], count[order]
+    last = low + count - 1
+    target = wanted[known].astype(words.dtype)
+    # The first round leaves 2^(bits - 1) places to each, and each further one half.
+    half = np.left_shift(np.int64(1), bits[order].astype(np.int64) - 1)
+    low += (words[low + half - 1] < target) * (count - half + 1)
+    for power in range(len(at_least) - 3, -1, -1):
+        part = slice(0, at_least[power + 2])
+        step = 1 << power
+        low[part] += (words[low[part] + (step - 1)] < target[part]) * step
+    # Behind the last follower where all are smaller.
+    hit = words[np.minimum(low, last)] == target
+    found[known[hit]] = low[hit]
+
+
+def spell(levels: Sequence[Level], numbers: Ints) -> Ints:
+    """The tokens of the n-grams ``numbers`` (N,) of the last of the levels, (N, n).
+
+    Args:
+        levels: orders 1..n.
+        numbers: in the table of order n.
+    """
+    tokens = np.empty((len(numbers), len(levels)), dtype=np.int64)
+    for place in range(len(levels) - 1, -1, -1):
+        words, starts = levels[place].words, levels[place].starts
+        tokens[:, place] = words[numbers]
+        # In the type of the table, which searchsorted would copy otherwise.
+        inside = numbers.astype(starts.dtype)
+        numbers = np.searchsorted(starts, inside, side="right") - 1
+    return tokens
 
 
 def look_up(levels: Sequence[Level], text: Ints) -> Iterator[tuple[Ints, Ints]]:
@@ -79,9 +119,13 @@ def look_up(levels: Sequence[Level], text: Ints) -> Iterator[tuple[Ints, Ints]]:
         every context is 0.
     """
     contexts = np.zeros(text.shape, dtype=np.int64)
-    for level in levels:
-        found = find(level.words, level.starts, contexts.ravel(), text.ravel())
-        found = found.reshape(text.shape)
+    for n, level in enumerate(levels, start=1):
+        if n == 1:
+            # All tokens are in order 1, each under its own number.
+            found = text.astype(np.int64)
+        else:
+            flat = find(level.words, level.starts, contexts.ravel(), text.ravel())
+            found = flat.reshape(text.shape)
         yield contexts, found
         # What ends at t - 1 is the context of the next order at t.
         contexts = np.full_like(found, -1)
