@@ -21,18 +21,16 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from throughtime.checks import number
-from throughtime.models.ngram.counts import Counts
-from throughtime.models.ngram.estimates import (
-    Part,
-    begins_with,
-    interpolated,
-    spread,
-    sums,
+from throughtime.models.ngram.absolute import (
+    checked_discount,
+    discounted,
+    one_discount,
 )
+from throughtime.models.ngram.counts import Counts
+from throughtime.models.ngram.estimates import begins_with, interpolated
 from throughtime.models.ngram.tables import Floats, Ints, Level
 
-# Where the formulas have no answer: what KenLM's --discount_fallback uses.
+# Where the formula has no answer: what KenLM's --discount_fallback uses.
 FALLBACK_DISCOUNTS = (0.5, 1.0, 1.5)
 
 
@@ -62,8 +60,7 @@ class KneserNey:
     discount: float | None = None
 
     def __post_init__(self) -> None:
-        if self.discount is not None:
-            number("discount", self.discount, minimum=0, maximum=1)
+        checked_discount(self.discount)
 
     def levels(
         self, counts: Sequence[Counts], *, boundary: int | None = None
@@ -84,26 +81,6 @@ def kneser_ney_counts(counts: Sequence[Counts], boundary: int | None) -> list[In
         before = np.bincount(above.suffix, minlength=len(table.words))
         adjusted.append(np.where(is_first, table.counts, before))
     return [*adjusted, counts[-1].counts]
-
-
-def discounted(counts: Ints, starts: Ints, discount: Floats) -> Part:
-    """Every count less its discount (N,), as shares of its context's total."""
-    held = np.minimum(discount, counts)
-    total = sums(counts, starts)
-    some = np.maximum(total, 1)
-    share = (counts - held) / spread(some, starts)
-    return share, np.where(total > 0, sums(held, starts) / some, 1.0)
-
-
-def one_discount(counts: Ints, given: float | None = None) -> Floats:
-    """Y of one order unless a discount is given, for each of its n-grams.
-
-    0.5 where no n-gram occurs once, or none twice.
-    """
-    once, twice = int((counts == 1).sum()), int((counts == 2).sum())
-    if given is None:
-        given = once / (once + 2 * twice) if once and twice else FALLBACK_DISCOUNTS[0]
-    return np.full(len(counts), given)
 
 
 def discounts(counts: Ints) -> Floats:

@@ -1,16 +1,26 @@
 """Language models that count: the next token from the n - 1 before it."""
 
 from collections.abc import Sequence
+from copy import copy
 from typing import Any, Self
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from throughtime.checks import positive_int
+from throughtime.checks import number, positive_int
 from throughtime.errors import InvalidShape, InvalidType, InvalidValue
-from throughtime.models.ngram.counts import Counts, count_ngrams
+from throughtime.models.ngram.counts import count_ngrams
+from throughtime.models.ngram.interpolation import Interpolation
+from throughtime.models.ngram.lower_orders import totals
+from throughtime.models.ngram.pruning import (
+    checked_minima,
+    prune_counts,
+    prune_entropy,
+)
 from throughtime.models.ngram.smoothing import make_estimator
+from throughtime.models.ngram.storage import OrderStorage, storage
+from throughtime.models.ngram.stupid_backoff import StupidBackoff, raw_scores
 from throughtime.models.ngram.tables import Ints, Level, distributions, score
 from throughtime.models.protocol import checked_tokens
 
@@ -64,6 +74,7 @@ class NGramLM:
         self.estimator = make_estimator(smoothing, **options)
         self.boundary: int | None = None
         self._levels: list[Level] = []
+        self._foreign = False
 
     @classmethod
     def from_levels(
@@ -92,6 +103,7 @@ class NGramLM:
         model = cls(len(levels), vocabulary_size=size, smoothing=smoothing, **options)
         model.boundary = checked_boundary(boundary, size)
         model._levels = list(levels)
+        model._foreign = True
         return model
 
     @property
@@ -112,7 +124,28 @@ class NGramLM:
             )
         return self._levels
 
-    def fit(self, tokens: Tensor | Ints, *, boundary: int | None = None) -> Self:
+    @property
+    def normalised(self) -> bool:
+        """Whether the probabilities of the next token sum to 1 in every context.
+
+        So do those of every smoothing. Levels from elsewhere are measured, to 1e-3.
+        """
+        if not self._foreign:
+            return True
+        return all((np.abs(total - 1) < 1e-3).all() for total in totals(self.levels))
+
+    def storage(self) -> list[OrderStorage]:
+        """Per order: n-grams, contexts that something follows, and bytes in memory."""
+        return storage(self.levels)
+
+    def fit(
+        self,
+        tokens: Tensor | Ints,
+        *,
+        boundary: int | None = None,
+        held_out: Tensor | Ints | None = None,
+        prune: Sequence[int] | None = None,
+    ) -> Self:
         """Count a text (N,); with N < order the highest order is N.
 
         Args:
@@ -120,29 +153,95 @@ class NGramLM:
             boundary: None: the text is one continuous stream. A token: it ends each
                 line, and lines are independent. Each is read after one boundary, and
                 no history goes beyond it.
+            held_out: another text, to which "interpolation" fits its weights.
+            prune: how often n-grams must occur to be kept, for the orders 1, 2, ...,
+                the last number also for all above: (1, 1, 2) drops trigrams, and longer
+                ones, that occur once. See ``pruned`` for the other kind of pruning.
 
         Raises:
             InvalidShape: not one sequence, or empty.
             InvalidType: no integers.
-            InvalidValue: a token or the boundary outside [0, V).
+            InvalidValue: a token or the boundary outside [0, V), ``prune`` does not
+                begin with 1, or ``held_out`` for a smoothing that fits nothing to it.
         """
         text = checked_text("tokens", tokens, self.vocabulary_size)
         boundary = checked_boundary(boundary, self.vocabulary_size)
-        counts = self._counts(text, boundary)
-        self._levels = self.estimator.levels(counts, boundary=boundary)
+        minima = None if prune is None else checked_minima(prune)
+        order = min(self.order, len(text) + (boundary is not None))
+        counts = count_ngrams(text, order, self.vocabulary_size, boundary=boundary)
+        if held_out is not None:
+            other = checked_text("held_out", held_out, self.vocabulary_size)
+            if not isinstance(self.estimator, Interpolation):
+                raise InvalidValue(
+                    f"smoothing {self.smoothing!r} fits nothing to held_out; only "
+                    "'interpolation' does, leave it out"
+                )
+            self.estimator = self.estimator.fitted(counts, other, boundary=boundary)
+        levels = self.estimator.levels(counts, boundary=boundary)
+        if minima is not None:
+            levels = prune_counts(levels, counts, minima)
+        self._levels, self._foreign = levels, False
         self.boundary = boundary
         return self
 
-    def _counts(self, text: Ints, boundary: int | None) -> list[Counts]:
-        longest = len(text) + (boundary is not None)
-        order = min(self.order, longest)
-        return count_ngrams(text, order, self.vocabulary_size, boundary=boundary)
+    def pruned(self, threshold: float) -> Self:
+        """A smaller model, by relative entropy (Stolcke, 1998).
+
+        Args:
+            threshold: an n-gram goes if its loss raises the model's own perplexity by
+                less than this share; 1e-8 is mild, 1e-6 strong.
+
+        Raises:
+            InvalidType: no number.
+            InvalidValue: negative, or the model is not fitted.
+        """
+        number("threshold", threshold, minimum=0)
+        smaller = copy(self)
+        smaller._levels = prune_entropy(self.levels, threshold)
+        return smaller
+
+    def zeros(self, tokens: Tensor | Ints) -> int:
+        """How many tokens of a text but the first have probability 0.
+
+        One is enough to make its perplexity infinite. Only "maximum-likelihood", and
+        "interpolation" with weights that leave out the uniform distribution, have any.
+
+        Raises:
+            InvalidShape: not one sequence, or empty.
+            InvalidType: no integers.
+            InvalidValue: a token outside [0, V), or the model is not fitted.
+        """
+        return int(torch.isneginf(self.score(tokens)).sum())
+
+    def score_raw(self, tokens: Tensor | Ints) -> Tensor:
+        """log S of each token but the first, the scores of "stupid-backoff" (N - 1,).
+
+        They are what Brants et al. define, and do not sum to 1; ``score`` gives the
+        probabilities made of them.
+
+        Raises:
+            InvalidShape: not one sequence, or empty.
+            InvalidType: no integers.
+            InvalidValue: another smoothing, a token outside [0, V), or the model is not
+                fitted.
+        """
+        if not isinstance(self.estimator, StupidBackoff):
+            raise InvalidValue(
+                f"smoothing {self.smoothing!r} has no raw scores; only 'stupid-backoff'"
+                " has, use score"
+            )
+        text = checked_text("tokens", tokens, self.vocabulary_size)
+        raw = raw_scores(
+            self.levels, text, alpha=self.estimator.alpha, boundary=self.boundary
+        )
+        return torch.from_numpy(raw[1:])
 
     def score(self, tokens: Tensor | Ints) -> Tensor:
         """log P of each token but the first given all before it, float64 (N - 1,).
 
         The first token is only read: nothing comes before it. Where lines are
-        independent, what is before a boundary is forgotten after it.
+        independent, what is before a boundary is forgotten after it. -inf where the
+        probability is 0; see ``zeros``.
 
         Raises:
             InvalidShape: not one sequence, or empty.

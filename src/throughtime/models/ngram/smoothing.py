@@ -4,10 +4,24 @@ import inspect
 from typing import Any
 
 from throughtime.errors import InvalidValue, unknown_name
+from throughtime.models.ngram.absolute import AbsoluteDiscounting
+from throughtime.models.ngram.additive import Additive
 from throughtime.models.ngram.estimates import Estimator
+from throughtime.models.ngram.interpolation import Interpolation
+from throughtime.models.ngram.katz import Katz
 from throughtime.models.ngram.kneser_ney import KneserNey, ModifiedKneserNey
+from throughtime.models.ngram.maximum_likelihood import MaximumLikelihood
+from throughtime.models.ngram.stupid_backoff import StupidBackoff
+from throughtime.models.ngram.witten_bell import WittenBell
 
 SMOOTHINGS: dict[str, type[Estimator]] = {
+    "maximum-likelihood": MaximumLikelihood,
+    "additive": Additive,
+    "interpolation": Interpolation,
+    "katz": Katz,
+    "stupid-backoff": StupidBackoff,
+    "absolute": AbsoluteDiscounting,
+    "witten-bell": WittenBell,
     "kneser-ney-single": KneserNey,
     "kneser-ney": ModifiedKneserNey,
 }
