@@ -1,7 +1,7 @@
 r"""Smaller tables: n-grams that matter little are taken out.
 
-What stays keeps its p(u w). The back-off weight of every context that lost followers is
-computed anew, so that its distribution sums to 1 again:
+What stays keeps its p(u w). The back-off weights are computed anew where something
+changed, so that every distribution sums to 1 again:
 
     b(u) = (1 - Σ p(u w)) / (1 - Σ P(w | u'))      over the followers w that stay
 
@@ -113,11 +113,14 @@ def prune(levels: Sequence[Level], keep: Masks) -> list[Level]:
     # From the bottom up: a weight depends on those of the orders below.
     for n, suffix in enumerate(suffixes(pruned), start=2):
         below, level = pruned[n - 2], pruned[n - 1]
-        lost = np.diff(level.starts) < np.diff(levels[n - 1].starts)[keep[n - 2]]
+        # A weight changes with the followers, and with what is below each of them.
+        followers_before = np.diff(levels[n - 1].starts)[keep[n - 2]]
+        changed = np.diff(level.starts) < followers_before
+        changed |= sums((suffix < 0).astype(np.int64), level.starts) > 0
         left = 1 - sums(np.exp(level.log_p), level.starts)
         unseen = 1 - sums(np.exp(lower_log_p(pruned, n, suffix)), level.starts)
         assert below.log_backoff is not None
-        anew = np.where(lost, log_ratio(left, unseen), below.log_backoff)
+        anew = np.where(changed, log_ratio(left, unseen), below.log_backoff)
         pruned[n - 2] = replace(below, log_backoff=anew)
     return pruned
 
