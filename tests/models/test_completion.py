@@ -135,7 +135,7 @@ def characters():
     return rows, Markov(rows), Pieces(CHARACTERS, "char", unknown=0, boundary=1)
 
 
-def spelled(rows, last, longest=9):
+def spelled(rows, last, longest=7):
     """P of every word of a, b, c behind the character ``last``, one by one."""
     words = {}
     for length in range(1, longest + 1):

@@ -99,7 +99,7 @@ def complete(
 
     >>> from throughtime.data.vocabulary import build_vocabulary
     >>> from throughtime.models.ngram.model import NGramLM
-    >>> text = "students opened their books and their windows\\n"
+    >>> text = "students opened their books and their windows"
     >>> vocabulary = build_vocabulary(text, "word")
     >>> model = NGramLM(2, vocabulary_size=len(vocabulary))
     >>> model = model.fit(vocabulary.encode(text))
