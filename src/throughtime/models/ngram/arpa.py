@@ -60,7 +60,7 @@ def write_arpa(
         InvalidType: a token is no str.
         InvalidValue: not V different tokens, or a name is taken; ``boundary`` outside
             [0, V) or inside an n-gram; a value that is no log probability.
-        OSError: the file cannot be written.
+        DataError: the file cannot be written.
 
     >>> import tempfile
     >>> one = Level(np.arange(2), np.array([0, 2]), np.log([0.75, 0.25]))
