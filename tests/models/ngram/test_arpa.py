@@ -341,3 +341,8 @@ def test_values_must_be_log_probabilities(tmp_path, value):
     levels = [Level(np.arange(1), np.array([0, 1]), np.array([value]))]
     with pytest.raises(InvalidValue, match="log_p"):
         write_arpa(tmp_path / "a.arpa", levels, ["a"])
+
+
+def test_file_that_cannot_be_written(tmp_path):
+    with pytest.raises(DataError, match="cannot write .*none"):
+        write_arpa(tmp_path / "none" / "a.arpa", LEVELS, ["a", "b", "c"])

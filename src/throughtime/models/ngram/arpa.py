@@ -42,7 +42,7 @@ def write_arpa(
     boundary: int | None = None,
     progress: Progress | None = None,
 ) -> None:
-    """Write a model as an ARPA file, packed if the name ends in ``.gz`` or ``.zst``.
+    r"""Write a model as an ARPA file, packed if the name ends in ``.gz`` or ``.zst``.
 
     ``<unk>``, and for a continuous text ``<s>`` and ``</s>``, are added with
     probability 0 where the vocabulary lacks them: other programs expect them.
@@ -60,14 +60,14 @@ def write_arpa(
         InvalidType: a token is no str.
         InvalidValue: not V different tokens, or a name is taken; ``boundary`` outside
             [0, V) or inside an n-gram; a value that is no log probability.
-        OSError: the file cannot be written.
+        DataError: the file cannot be written.
 
     >>> import tempfile
     >>> one = Level(np.arange(2), np.array([0, 2]), np.log([0.75, 0.25]))
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     write_arpa(f"{folder}/a.arpa", [one], ["to", "be"])
-    ...     Path(f"{folder}/a.arpa").read_text().split("\\n")[7:9]
-    ['-0.1249387\\tto', '-0.6020600\\tbe']
+    ...     Path(f"{folder}/a.arpa").read_text().split("\n")[7:9]
+    ['-0.1249387\tto', '-0.6020600\tbe']
     """
     path = Path(path)
     inner = _spellings(tokens, len(levels[0].words), boundary)

@@ -24,7 +24,7 @@ _VISIBLE = {symbol: code for code, symbol in SPACES.items()}
 def read_arpa(
     path: str | Path, *, progress: Progress | None = None
 ) -> tuple[list[str], list[Level]]:
-    """Read an ARPA file, unpacked if its name ends in ``.gz`` or ``.zst``.
+    r"""Read an ARPA file, unpacked if its name ends in ``.gz`` or ``.zst``.
 
     What stands before the header is skipped. n-grams may be in any order.
 
@@ -41,12 +41,12 @@ def read_arpa(
             line.
 
     >>> import tempfile
-    >>> text = "\\\\data\\\\\\nngram 1=1\\n\\\\1-grams:\\n0\\tto\\n\\\\end\\\\"
+    >>> text = "\\data\\\nngram 1=1\n\n\\1-grams:\n-1\tto\n\n\\end\\\n"
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     _ = Path(f"{folder}/a.arpa").write_text(text)
     ...     tokens, levels = read_arpa(f"{folder}/a.arpa")
-    >>> tokens, levels[0].log_p.tolist()
-    (['to'], [0.0])
+    >>> tokens, levels[0].log_p / np.log(10)
+    (['to'], array([-1.]))
     """
     path = Path(path)
     try:

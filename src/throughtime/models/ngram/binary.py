@@ -53,7 +53,7 @@ def save_levels(
         InvalidType: metadata that are no text.
         InvalidValue: an unknown dtype, or a name in ``metadata`` that begins with
             ``ngram.``.
-        OSError: the file cannot be written.
+        DataError: the file cannot be written.
     """
     from safetensors.numpy import save
 

@@ -36,6 +36,9 @@ def replaced(path: Path) -> Generator[BinaryIO]:
 
     What was there is kept until the new file is complete. A process that has it mapped
     keeps what it mapped.
+
+    Raises:
+        DataError: it cannot be written, or ``.zst`` without the package zstandard.
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
@@ -53,6 +56,10 @@ def replaced(path: Path) -> Generator[BinaryIO]:
             else:
                 yield file
         temporary.replace(path)
+    except OSError as error:
+        raise DataError(
+            f"cannot write {path} ({error.strerror}); make room or permit writing there"
+        ) from error
     finally:
         temporary.unlink(missing_ok=True)
 
