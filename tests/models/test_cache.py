@@ -77,15 +77,14 @@ def test_later_tokens_change_nothing_earlier():
 def test_fit_is_the_best_of_a_grid():
     text = torch.cat([torch.zeros(100), torch.ones(100), torch.arange(100) % 3]).long()
     model = NGramLM(1, vocabulary_size=3).fit(text)
-    fitted = UnigramCache.fit(model, text, sizes=(5, 50))
-    scores = {
-        (size, i / 50): UnigramCache(model, size=size, weight=i / 50).score(text).sum()
-        for size in (5, 50)
-        for i in range(51)
-    }
+    fitted = UnigramCache.fit(model, text, sizes=(5, 50), decays=(1.0, 0.8))
+    scores = {}
+    for size, decay, i in itertools.product((5, 50), (1.0, 0.8), range(26)):
+        tried = UnigramCache(model, size=size, decay=decay, weight=i / 25)
+        scores[size, decay, i / 25] = tried.score(text).sum()
     best = max(scores, key=lambda key: scores[key])
-    assert fitted.size == best[0]
-    assert fitted.weight == pytest.approx(best[1], abs=0.02)
+    assert (fitted.size, fitted.decay) == best[:2]
+    assert fitted.weight == pytest.approx(best[2], abs=0.04)
     assert fitted.score(text).sum() >= scores[best] - 1e-6
 
 
@@ -98,7 +97,7 @@ def test_errors():
     ):
         with pytest.raises(InvalidValue, match=says):
             UnigramCache(model, **options)
-    with pytest.raises(InvalidValue, match="sizes is empty"):
+    with pytest.raises(InvalidValue, match="sizes or decays is empty"):
         UnigramCache.fit(model, TEXT, sizes=())
     with pytest.raises(InvalidValue, match="no token can be predicted"):
         UnigramCache.fit(model, TEXT[:1])

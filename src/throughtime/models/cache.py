@@ -9,6 +9,7 @@ and De Mori, "A cache-based natural language model for speech recognition", IEEE
 Transactions on Pattern Analysis and Machine Intelligence 12, 1990.
 """
 
+import itertools
 from collections.abc import Sequence
 from typing import Any, NamedTuple, Self
 
@@ -84,27 +85,28 @@ class UnigramCache(LanguageModelMethods):
         tokens: Tensor,
         *,
         sizes: Sequence[int] = (100, 200, 500, 1000, 2000),
-        decay: float = 1.0,
+        decays: Sequence[float] = (1.0,),
     ) -> Self:
-        """The size among ``sizes``, and the λ, that fit a held-out text (N,) best.
+        """The size and decay among these, and the λ, that fit a text (N,) best.
 
-        Of each size the best λ is found by EM, see ``mixture.fit_weights``.
+        The text is one held out from training. Of each size and decay the best λ is
+        found by EM, see ``mixture.fit_weights``.
 
         Raises:
             InvalidShape: ``tokens`` is empty or not one sequence.
             InvalidType: an argument has the wrong type.
-            InvalidValue: a number or a token is out of range, no size, or only one
-                token.
+            InvalidValue: a number or a token is out of range, nothing to try, or
+                only one token.
         """
         with answering(model):
             base = token_log_probs(model, tokens)
         found = []
-        for size in sizes:
+        for size, decay in itertools.product(sizes, decays):
             cache = cls(model, size=size, decay=decay).cache_log_probs(tokens)
-            found.append((*fitted_weight(base, cache), size))
+            found.append((*fitted_weight(base, cache), size, decay))
         if not found:
-            raise InvalidValue("sizes is empty; give at least one size to try")
-        _, weight, size = min(found)
+            raise InvalidValue("sizes or decays is empty; give at least one to try")
+        _, weight, size, decay = min(found)
         return cls(model, size=size, weight=weight, decay=decay)
 
     def cache_log_probs(self, tokens: Tensor) -> Tensor:

@@ -182,7 +182,7 @@ def fit_weights(
     number("tolerance", tolerance, minimum=0, exclude_minimum=True)
     positive_int("max_steps", max_steps)
     shares = _shares(log_probs)
-    weights = torch.full((len(log_probs),), 1 / len(log_probs), dtype=torch.float64)
+    weights = torch.full_like(shares[0], 1 / len(log_probs))
     for _ in range(max_steps):
         gain = em_gain(shares, weights)
         weights = weights * gain
