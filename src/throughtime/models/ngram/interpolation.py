@@ -8,7 +8,8 @@ to the lower orders in proportion, and the sum stays 1.
 
 The weights are given, or fitted by expectation maximisation to a held-out text: all of
 it alike, or in buckets by how often the context occurred (bucket i: 2^i to 2^(i+1) - 1
-times, the last one without end), so that frequent contexts are trusted more.
+times, the last one without end), so that frequent contexts are trusted more. Fitting
+counts two tokens more in each bucket, so that no weight becomes 0 or 1.
 Jelinek and Mercer, "Interpolated estimation of Markov source parameters from sparse
 data", 1980; buckets: Bahl, Jelinek and Mercer, 1983.
 """
@@ -147,10 +148,10 @@ def _better(
     for k in reversed(range(len(trust))):
         drawn = came_down * weights[k] * p[k] / mixed[k + 1]
         known = bucket[k] >= 0
-        size = len(trust[k])
-        here = np.bincount(bucket[k][known], drawn[known], size)
-        all_ = np.bincount(bucket[k][known], came_down[known], size)
-        # A bucket that the held-out text never met keeps its μ.
-        better.append(np.where(all_ > 0, here / np.maximum(all_, 1e-300), trust[k]))
+        which, size = bucket[k][known], len(trust[k])
+        here = np.bincount(which, drawn[known], size)
+        all_ = np.bincount(which, came_down[known], size)
+        # As if two more had come down, and one of them were drawn here.
+        better.append((here + 1) / (all_ + 2))
         came_down = came_down - drawn
     return better[::-1]

@@ -5,16 +5,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from throughtime.models.ngram.estimates import spread, sums
-from throughtime.models.ngram.tables import Floats, Ints, Level, find, score
-
-
-def spelled(levels: Sequence[Level], order: int, numbers: Ints) -> Ints:
-    """The tokens of n-grams, (n, N), by their sorted numbers in the order."""
-    rows = []
-    for level in reversed(levels[:order]):
-        rows.append(level.words[numbers])
-        numbers = np.searchsorted(level.starts, numbers, side="right") - 1
-    return np.stack(rows[::-1])
+from throughtime.models.ngram.tables import Floats, Ints, Level, find, score, spell
 
 
 def suffixes(levels: Sequence[Level]) -> Iterator[Ints]:
@@ -39,7 +30,7 @@ def lower_log_p(levels: Sequence[Level], order: int, suffix: Ints) -> Floats:
     result = levels[order - 2].log_p[suffix].astype(np.float64)
     missing = np.flatnonzero(suffix < 0)
     if len(missing):
-        text = spelled(levels, order, missing)
+        text = spell(levels[:order], missing).T
         result[missing] = score(levels[: order - 1], text[1:])[-1]
     return result
 

@@ -146,7 +146,7 @@ class NGramLM:
         held_out: Tensor | Ints | None = None,
         prune: Sequence[int] | None = None,
     ) -> Self:
-        """Count a text (N,); with N < order the highest order is N.
+        """Count a text (N,); one shorter than the order has fewer levels.
 
         Args:
             tokens: the text; a numpy array may be memory-mapped.
@@ -169,6 +169,8 @@ class NGramLM:
         minima = None if prune is None else checked_minima(prune)
         order = min(self.order, len(text) + (boundary is not None))
         counts = count_ngrams(text, order, self.vocabulary_size, boundary=boundary)
+        # No line may be as long as the order.
+        counts = [table for table in counts if len(table.words)]
         if held_out is not None:
             other = checked_text("held_out", held_out, self.vocabulary_size)
             if not isinstance(self.estimator, Interpolation):

@@ -122,6 +122,9 @@ def prune(levels: Sequence[Level], keep: Masks) -> list[Level]:
         assert below.log_backoff is not None
         anew = np.where(changed, log_ratio(left, unseen), below.log_backoff)
         pruned[n - 2] = replace(below, log_backoff=anew)
+    while len(pruned) > 1 and not len(pruned[-1].words):
+        del pruned[-1]
+        pruned[-1] = replace(pruned[-1], log_backoff=None)
     return pruned
 
 
