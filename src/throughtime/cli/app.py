@@ -19,6 +19,7 @@ from throughtime.cli.options import (
     finish,
     usual,
 )
+from throughtime.cli.run_app import register
 from throughtime.cli.train_app import train_app
 
 app = typer.Typer(
@@ -30,6 +31,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.add_typer(train_app, name="train")
+register(app)
 
 
 def _version(show: bool) -> None:
@@ -50,58 +52,6 @@ def root(
     ] = False,
 ) -> None:
     """Build, train, run and explain recurrent networks."""
-
-
-@app.command()
-def evaluate(
-    run: RunPath,
-    file: Annotated[
-        Path | None,
-        typer.Argument(metavar="[FILE]", help="A text; none: the run's held-out part."),
-    ] = None,
-    as_json: Json = False,
-) -> None:
-    """Measure how well a trained model predicts a text.
-
-    Example: throughtime evaluate runs/book other.txt --json
-    """
-    from throughtime.cli.evaluate import run_evaluation
-
-    finish(run_evaluation(run, file), as_json)
-
-
-@app.command()
-def generate(
-    run: RunPath,
-    prompt: Annotated[str, typer.Option(help="Text to continue.")] = "\n",
-    length: Annotated[int, typer.Option(help="Tokens to generate.")] = 300,
-    method: Annotated[str, typer.Option(help="sample, greedy or beam.")] = "sample",
-    temperature: Annotated[
-        float, typer.Option(help="Below 1 more likely, above 1 more varied text.")
-    ] = 1.0,
-    top_k: Annotated[
-        int | None, typer.Option(help="Sample from the k likeliest tokens only.")
-    ] = None,
-    top_p: Annotated[
-        float | None, typer.Option(help="Sample from the likeliest share p only.")
-    ] = None,
-    beam_size: Annotated[int, typer.Option(help="Beams of method beam.")] = 5,
-    seed: Annotated[int, typer.Option(help="Same seed, same text.")] = 0,
-    as_json: Json = False,
-) -> None:
-    """Let a trained language model write.
-
-    Example: throughtime generate runs/book --prompt "The " --temperature 0.7
-    """
-    from throughtime.cli.generate import GenerateOptions, generate_from_run
-    from throughtime.cli.lm_run import open_run
-
-    options = GenerateOptions(
-        length, method, temperature, top_k, top_p, beam_size, seed
-    )
-    text = generate_from_run(open_run(run), prompt, options)
-    typer.echo(prompt.lstrip("\n") + text)
-    finish({"prompt": prompt, "text": text}, as_json)
 
 
 @app.command()

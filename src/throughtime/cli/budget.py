@@ -6,16 +6,12 @@ from dataclasses import replace
 import torch
 
 from throughtime.cells import cell_title
+from throughtime.cli.lm_measure import count_parameters
 from throughtime.errors import InvalidValue
 from throughtime.models import LanguageModel, LanguageModelConfig
 
 # Three small models; their counts fix the polynomial of the second degree in H.
 _SIZES = (8, 16, 24)
-
-
-def count_parameters(model: LanguageModel) -> int:
-    """All numbers that training can change."""
-    return sum(p.numel() for p in model.parameters() if p.requires_grad)
 
 
 def hidden_size_for(

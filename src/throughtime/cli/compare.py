@@ -15,7 +15,7 @@ from torch import Tensor
 
 from throughtime.cells import CELLS, cell_title, find_cell
 from throughtime.checks import number, positive_int
-from throughtime.cli.budget import count_parameters, hidden_size_for
+from throughtime.cli.budget import hidden_size_for
 from throughtime.cli.compare_report import print_table, write_pages
 from throughtime.cli.defaults import COMPARED, COMPARED_EPOCHS, DEFAULTS
 from throughtime.cli.launch import check_alone
@@ -26,8 +26,8 @@ from throughtime.cli.lm_data import (
     load_corpus,
     text_source,
 )
+from throughtime.cli.lm_measure import count_parameters, evaluate_tokens
 from throughtime.cli.lm_report import measure_flow
-from throughtime.cli.lm_run import evaluate_tokens
 from throughtime.cli.progress import show_progress
 from throughtime.cli.reading import show_reading
 from throughtime.cli.settings import sort_settings

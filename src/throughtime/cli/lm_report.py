@@ -1,7 +1,7 @@
 """The report of a language-model run: what it learnt, and how the gradient flows."""
 
 import platform
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,16 +10,24 @@ import torch
 from torch import Tensor
 
 from throughtime import __version__, init
-from throughtime.cells import cell_title
+from throughtime.cli.lm_kinds import backend_used, describe
+from throughtime.cli.lm_measure import count_parameters
 from throughtime.diagnostics import GradientFlow, gradient_flow
 from throughtime.losses import cross_entropy
-from throughtime.models import LanguageModel
-from throughtime.plots import eigenvalues, gradient_norm_against_lag, training_curves
+from throughtime.models import FixedWindowLM, LanguageModel
+from throughtime.models.fixed_window import ParameterCount
+from throughtime.plots import (
+    Bar,
+    bars,
+    eigenvalues,
+    gradient_norm_against_lag,
+    training_curves,
+)
 from throughtime.report import Figure, Report, Section, Table, render
 from throughtime.training.checkpoint import write_atomically
 
 if TYPE_CHECKING:
-    from throughtime.cli.lm_run import Evaluation
+    from throughtime.cli.lm_measure import Evaluation
     from throughtime.cli.train_lm import LanguageModelTask
 
 # The window on which the gradient flow is measured: steps, and streams at once.
@@ -36,15 +44,12 @@ def write_run_report(
 ) -> Path:
     """Write ``report.html`` into the run folder and return its path."""
     records = task.run.metrics()
-    flows = measure_flow(task.model, task.held_out_tokens)
-    spectra = recurrent_spectra(task.model)
     unit = {"char": "character", "bpe": "subword"}.get(task.vocabulary.unit, "word")
-    cell = cell_title(task.model.config.cell)
     better = "below" if result.perplexity < baseline.perplexity else "above"
     report = Report(
         title=f"Language model of {task.texts.source.title}",
         outcome=(
-            f"The {cell} model predicts the held-out text with "
+            f"The {describe(task.model)} model predicts the held-out text with "
             f"perplexity {result.perplexity:.3f} per {unit}, {better} "
             f"the {baseline_name} at {baseline.perplexity:.3f}."
         ),
@@ -64,8 +69,7 @@ def write_run_report(
                 "The model continues the beginning of the held-out text.",
                 sample=sample.strip("\n"),
             ),
-            _flow(flows),
-            _spectrum(spectra),
+            *_inside(task),
             _events(records),
             _settings(task),
         ),
@@ -73,6 +77,51 @@ def write_run_report(
     path = task.run.path / "report.html"
     write_atomically(path, render(report).encode())
     return path
+
+
+def _inside(task: "LanguageModelTask") -> list[Section]:
+    """What there is to see inside the network."""
+    model = task.model
+    if isinstance(model, LanguageModel):
+        return [
+            _flow(measure_flow(model, task.held_out_tokens)),
+            _spectrum(recurrent_spectra(model)),
+        ]
+    rows = model.parameter_growth(range(1, model.config.window + 3))
+    return [_growth(model.config.window, rows), _positions(model)]
+
+
+def _growth(window: int, rows: Sequence[ParameterCount]) -> Section:
+    header = ("window", "embedding", "hidden layer", "output", "all")
+    lines = [
+        (
+            f"{row.window}" + (" (this model)" if row.window == window else ""),
+            *(f"{n:,}" for n in (row.embedding, row.hidden, row.output, row.total)),
+        )
+        for row in rows
+    ]
+    text = (
+        "The hidden layer has weights of its own for every place in the window, so it "
+        "grows with the window; a recurrent network has the same for every step."
+    )
+    return Section("Parameters and the window", text, table=Table(header, lines))
+
+
+def _positions(model: FixedWindowLM) -> Section:
+    norms = model.position_weights().detach().flatten(1).norm(dim=1).tolist()
+    count = len(norms)
+    values = [
+        Bar(f"{count - i} back", norm, f"{norm:.2f}") for i, norm in enumerate(norms)
+    ][::-1]
+    return Section(
+        "What each place is worth",
+        "Size of the hidden layer's weights of each token of the window, from the last "
+        "one back.",
+        figure=Figure(
+            lambda dark: bars(values, value_name="norm of the weights", dark=dark),
+            "A bar per place in the window: the norm of its weights.",
+        ),
+    )
 
 
 def measure_flow(
@@ -182,8 +231,8 @@ def _settings(task: "LanguageModelTask") -> Section:
     values = {**task.model.config.to_dict(), **task.config.to_dict()}
     rows = [(key, str(value)) for key, value in values.items()]
     rows += [
-        ("parameters", f"{sum(p.numel() for p in task.model.parameters()):,}"),
-        ("backend", task.model.recurrent.backend_used),
+        ("parameters", f"{count_parameters(task.model):,}"),
+        ("backend", backend_used(task.model)),
         ("threads", str(torch.get_num_threads())),
         (
             "versions",

@@ -4,43 +4,171 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor
 
-from throughtime.cli.lm_data import TextSource
+from throughtime.cli.lm_data import TextSource, encode
+from throughtime.cli.lm_kinds import (
+    KINDS,
+    Network,
+    build_network,
+    check_kind,
+    network_config,
+)
+from throughtime.cli.lm_measure import count_parameters
 from throughtime.cli.own_cell import run_cell
-from throughtime.data import Vocabulary, evaluation_streams, load_vocabulary
-from throughtime.errors import RunError
-from throughtime.metrics import bits_per_character, perplexity
-from throughtime.models import LanguageModel, LanguageModelConfig
-from throughtime.models.scoring import evaluate
+from throughtime.cli.reading import Seen, silent
+from throughtime.data import Text, Vocabulary, Words, load_vocabulary
+from throughtime.errors import InvalidValue, RunError
+from throughtime.models import LanguageModel, NGramLM
+from throughtime.models.ngram import join_markers, load_levels, read_arpa
 from throughtime.training import RunFolder
+
+WEIGHTS = "model.safetensors"
 
 
 @dataclass(frozen=True)
 class LanguageModelRun:
-    """The parts of a run folder of task ``lm``."""
+    """A trained language model and what it reads.
 
-    folder: RunFolder
-    model: LanguageModel
+    Attributes:
+        path: of the run folder.
+        file: of the weights or counts.
+        kind: one of ``lm_kinds.KINDS``.
+        model: in eval mode.
+        vocabulary: of its tokens.
+        source: the text of the training; None: it came without one.
+    """
+
+    path: Path
+    file: Path
+    kind: str
+    model: Network | NGramLM
     vocabulary: Vocabulary
-    source: TextSource
+    source: TextSource | None
+
+    @property
+    def size(self) -> int:
+        """Parameters of a network, n-grams of one that counts."""
+        if isinstance(self.model, NGramLM):
+            return sum(len(level.words) for level in self.model.levels)
+        return count_parameters(self.model)
+
+    def ngram(self, command: str) -> NGramLM:
+        """The model, if it is one of counts.
+
+        Raises:
+            InvalidValue: it is not.
+        """
+        if not isinstance(self.model, NGramLM):
+            raise InvalidValue(
+                f"{command} needs an n-gram model, and {self.path} is of kind "
+                f"{self.kind!r}; train one with --model ngram"
+            )
+        return self.model
+
+    def network(self, command: str) -> Network:
+        """The model, if it is a network.
+
+        Raises:
+            InvalidValue: it is not.
+        """
+        if isinstance(self.model, NGramLM):
+            raise InvalidValue(
+                f"{command} needs a network, and {self.path} is an n-gram model"
+            )
+        return self.model
+
+    def recurrent(self, command: str) -> LanguageModel:
+        """The model, if it is a recurrent network.
+
+        Raises:
+            InvalidValue: it is not.
+        """
+        if not isinstance(self.model, LanguageModel):
+            raise InvalidValue(
+                f"{command} needs a recurrent network, and {self.path} is of kind "
+                f"{self.kind!r}"
+            )
+        return self.model
+
+    def encode(self, text: Text, seen: Seen = silent) -> Tensor:
+        """The tokens (N,) of a text.
+
+        Raises:
+            DataError: fewer than two.
+        """
+        return encode(self.vocabulary, text, "evaluated", seen)
 
 
 def open_run(path: Path) -> LanguageModelRun:
-    """Open a run and load its best weights.
+    """Open a run and load its best weights; or an ARPA file, of any origin.
 
     Raises:
+        DataError: a damaged ARPA file.
         RunError: no run, a run of another task, or a damaged one.
     """
+    if is_arpa(path):
+        return _open_arpa(path)
     folder = RunFolder.open(path)
     config = check_config(folder)
     vocabulary = load_vocabulary(folder.path / "vocabulary.json")
     check_vocabulary(vocabulary, config, path)
-    model = build_model(len(vocabulary), folder)
-    folder.load_weights(model)
+    kind = run_kind(folder)
+    if kind == "ngram":
+        model: Network | NGramLM = _load_ngram(folder, len(vocabulary))
+    else:
+        model = build_model(len(vocabulary), folder)
+        folder.load_weights(model)
+        model.eval()
     return LanguageModelRun(
-        folder, model.eval(), vocabulary, TextSource.from_dict(config["data"])
+        path,
+        folder.path / WEIGHTS,
+        kind,
+        model,
+        vocabulary,
+        TextSource.from_dict(config["data"]),
+    )
+
+
+def is_arpa(path: Path) -> bool:
+    """Whether this names an ARPA file."""
+    return path.name.endswith((".arpa", ".arpa.gz", ".arpa.zst"))
+
+
+def _open_arpa(path: Path) -> LanguageModelRun:
+    tokens, levels, boundary = join_markers(*read_arpa(path))
+    model = NGramLM.from_levels(levels, boundary=boundary)
+    return LanguageModelRun(path, path, "ngram", model, Words.of(tokens), None)
+
+
+def run_kind(folder: RunFolder) -> str:
+    """The kind of model of a run.
+
+    Raises:
+        RunError: it is none that there is.
+    """
+    kind = folder.config.get("kind", "rnn")
+    if kind not in KINDS:
+        raise RunError(
+            f"{folder.path / 'config.json'} is damaged: its kind of model is {kind!r}, "
+            f"of {', '.join(KINDS)}; restore it from a copy or train anew"
+        )
+    return check_kind(kind)
+
+
+def _load_ngram(folder: RunFolder, vocabulary_size: int) -> NGramLM:
+    levels, notes = load_levels(folder.path / WEIGHTS)
+    if len(levels[0].words) != vocabulary_size:
+        raise RunError(
+            f"{folder.path / WEIGHTS} holds {len(levels[0].words)} tokens, and the "
+            f"vocabulary {vocabulary_size}; restore the run's own files"
+        )
+    boundary = notes.get("boundary")
+    return NGramLM.from_levels(
+        levels,
+        boundary=None if boundary is None else int(boundary),
+        smoothing=folder.config["model"]["smoothing"],
+        **folder.config["model"]["options"],
     )
 
 
@@ -81,53 +209,13 @@ def check_vocabulary(
         )
 
 
-def build_model(vocabulary_size: int, folder: RunFolder) -> LanguageModel:
-    """The model of a run's config, with fresh weights.
+def build_model(vocabulary_size: int, folder: RunFolder) -> Network:
+    """The network of a run's config, with fresh weights.
 
     Raises:
         RunError: it has a cell of the user's own, whose file is missing or has changed.
     """
-    model = {**folder.config["model"], "cell": run_cell(folder)}
-    return LanguageModel(vocabulary_size, LanguageModelConfig.from_dict(model))
-
-
-@dataclass(frozen=True)
-class Evaluation:
-    """How well a text is predicted.
-
-    Attributes:
-        loss: mean negative log-likelihood per token, in nats.
-        perplexity: e^loss.
-        bits_per_character: of the text that the tokens stand for.
-        tokens: predicted tokens: all but the first, which has nothing before it.
-    """
-
-    loss: float
-    perplexity: float
-    bits_per_character: float
-    tokens: int
-
-
-def summarise(nats: float, tokens: Tensor, vocabulary: Vocabulary) -> Evaluation:
-    """Figures from the total nats of tokens 2..N of a text."""
-    count = len(tokens) - 1
-    characters = vocabulary.count_characters(tokens[1:])
-    return Evaluation(
-        nats / count,
-        perplexity(nats / count),
-        bits_per_character(nats, max(characters, 1)),
-        count,
-    )
-
-
-def evaluate_tokens(
-    model: LanguageModel, tokens: Tensor, vocabulary: Vocabulary, batch_size: int = 1
-) -> Evaluation:
-    """Score a text as ``batch_size`` streams; 1 is the exact chain rule."""
-    inputs, targets, mask = evaluation_streams(tokens, batch_size)
-    training = model.training
-    model.eval()
-    with torch.no_grad():
-        score = evaluate(model, inputs, targets, mask)
-    model.train(training)
-    return summarise(score.nats, tokens, vocabulary)
+    kind, model = run_kind(folder), dict(folder.config["model"])
+    if kind == "rnn":
+        model["cell"] = run_cell(folder)
+    return build_network(vocabulary_size, network_config(kind, model))

@@ -11,7 +11,9 @@ from throughtime.cli.defaults import DEFAULTS
 Json = Annotated[
     bool, typer.Option("--json", help="Make the last line of output one JSON object.")
 ]
-RunPath = Annotated[Path, typer.Argument(metavar="RUN", help="A run folder.")]
+RunPath = Annotated[
+    Path, typer.Argument(metavar="RUN", help="A run folder, or an ARPA file.")
+]
 
 TextFiles = Annotated[
     list[Path] | None,

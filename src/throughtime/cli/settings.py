@@ -6,12 +6,12 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from throughtime.cells import cell_options
+from throughtime.cli.lm_kinds import option_names
 from throughtime.errors import InvalidValue, unknown_name
-from throughtime.models import LanguageModelConfig
 from throughtime.training import TrainingConfig
 
 # Options of the vocabulary, see throughtime.data.build_vocabulary.
-_VOCABULARY = {"vocabulary_size": "size", "min_frequency": "min_frequency"}
+VOCABULARY = {"vocabulary_size": "size", "min_frequency": "min_frequency"}
 _OPTIMIZER = "optimizer."
 
 
@@ -40,43 +40,60 @@ def parse_value(text: str) -> Any:
         return text
 
 
-def sort_settings(cell: str, pairs: Iterable[str]) -> Settings:
-    """Sort ``key=value`` pairs into options of the model, the training and the rest.
-
-    A key may name an option of the language model, of its cell, of the training, of the
-    vocabulary, or, as ``optimizer.NAME``, of the optimiser.
+def split_pairs(pairs: Iterable[str]) -> dict[str, Any]:
+    """Keys and values of ``key=value`` pairs.
 
     Raises:
-        InvalidValue: no ``=``, a key given twice, or an unknown key.
+        InvalidValue: no ``=``, or a key given twice.
     """
-    model_keys = {f.name for f in fields(LanguageModelConfig)} - {"cell_options"}
-    training_keys = {f.name for f in fields(TrainingConfig)} - {"optimizer_options"}
-    cell_keys = set(cell_options(cell)) - model_keys
-    model: dict[str, Any] = {"cell": cell, "cell_options": {}}
-    training: dict[str, Any] = {"optimizer_options": {}}
-    vocabulary: dict[str, Any] = {}
-    seen: set[str] = set()
+    values: dict[str, Any] = {}
     for pair in pairs:
         key, equals, text = pair.partition("=")
         key = key.strip()
         if not equals:
             raise InvalidValue(f"--set {pair!r}: expected key=value, as in tied=true")
-        if key in seen:
+        if key in values:
             raise InvalidValue(f"--set {key} is given twice; keep one")
-        seen.add(key)
-        value = parse_value(text.strip())
-        if key in model_keys and key != "cell":
+        values[key] = parse_value(text.strip())
+    return values
+
+
+def sort_settings(cell: str, pairs: Iterable[str], kind: str = "rnn") -> Settings:
+    """Sort ``key=value`` pairs into options of the model, the training and the rest.
+
+    A key may name an option of the language model, of its cell, of the training, of the
+    vocabulary, or, as ``optimizer.NAME``, of the optimiser.
+
+    Args:
+        cell: of a recurrent model.
+        pairs: what was given.
+        kind: ``rnn`` or ``window``.
+
+    Raises:
+        InvalidValue: no ``=``, a key given twice, or an unknown key.
+    """
+    model_keys = option_names(kind)
+    training_keys = {f.name for f in fields(TrainingConfig)} - {"optimizer_options"}
+    cell_keys: set[str] = set()
+    model: dict[str, Any] = {}
+    if kind == "rnn":
+        cell_keys = set(cell_options(cell)) - model_keys
+        model = {"cell": cell, "cell_options": {}}
+    training: dict[str, Any] = {"optimizer_options": {}}
+    vocabulary: dict[str, Any] = {}
+    for key, value in split_pairs(pairs).items():
+        if key in model_keys:
             model[key] = value
         elif key in cell_keys:
             model["cell_options"][key] = value
         elif key in training_keys:
             training[key] = value
-        elif key in _VOCABULARY:
-            vocabulary[_VOCABULARY[key]] = value
+        elif key in VOCABULARY:
+            vocabulary[VOCABULARY[key]] = value
         elif key.startswith(_OPTIMIZER):
             training["optimizer_options"][key.removeprefix(_OPTIMIZER)] = value
         else:
-            known = sorted({*model_keys, *cell_keys, *training_keys, *_VOCABULARY})
+            known = sorted({*model_keys, *cell_keys, *training_keys, *VOCABULARY})
             raise unknown_name("option in --set", key, [*known, "optimizer.NAME"])
     return Settings(model, training, vocabulary)
 

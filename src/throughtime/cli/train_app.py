@@ -24,6 +24,14 @@ train_app = typer.Typer(
 @train_app.command("lm")
 def train_lm(
     files: TextFiles = None,
+    model: Annotated[
+        str | None,
+        typer.Option(
+            help="rnn: any cell; window: the last few tokens side by side; ngram: "
+            "counts.  \\[default: rnn]",
+            metavar="KIND",
+        ),
+    ] = None,
     unit: Annotated[
         str | None, typer.Option(help="char, word or bpe.  \\[default: char]")
     ] = None,
@@ -41,6 +49,27 @@ def train_lm(
     num_layers: Annotated[
         int | None, typer.Option(help=usual("Layers.", "num_layers"))
     ] = None,
+    window: Annotated[
+        int | None, typer.Option(help="Of window: tokens it sees.  \\[default: 4]")
+    ] = None,
+    order: Annotated[
+        int | None,
+        typer.Option(help="Of ngram: n, the tokens of one.  \\[default: 5]"),
+    ] = None,
+    smoothing: Annotated[
+        str | None,
+        typer.Option(
+            help="Of ngram, see docs/ngrams.md.  \\[default: kneser-ney]",
+            metavar="NAME",
+        ),
+    ] = None,
+    independent_lines: Annotated[
+        bool,
+        typer.Option(
+            "--independent-lines",
+            help="Of ngram: nothing is carried over the end of a line.",
+        ),
+    ] = False,
     truncation: Annotated[
         str | None,
         typer.Option(
@@ -108,15 +137,23 @@ def train_lm(
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """Train a recurrent language model on a text.
+    """Train a language model on a text: recurrent, of a fixed window, or of counts.
 
     Example: throughtime train lm book.txt --cell gru --hidden-size 256 --epochs 10
+    Example: throughtime train lm book.txt --model ngram --unit word --order 3
     """
     from throughtime.cli.launch import begun_run
+    from throughtime.cli.lm_kinds import check_options
     from throughtime.cli.train_lm import resume_run, run_training, start_run
     from throughtime.training import join_team
 
+    counting = {
+        "--order": order,
+        "--smoothing": smoothing,
+        "--independent-lines": independent_lines or None,
+    }
     given = {
+        "window": window,
         "hidden_size": hidden_size,
         "num_layers": num_layers,
         "truncation": truncation,
@@ -132,6 +169,25 @@ def train_lm(
         "seed": seed,
     }
     pairs = [f"{key}={value}" for key, value in given.items() if value is not None]
+    kind = check_options(
+        model, resume, counting=counting, training={**given, "cell": cell}
+    )
+    if kind == "ngram":
+        from throughtime.cli.train_ngram import train_ngram
+
+        result = train_ngram(
+            files or [],
+            unit=unit or "char",
+            order=5 if order is None else order,
+            smoothing=smoothing or "kneser-ney",
+            independent_lines=independent_lines,
+            valid=valid or "0.1",
+            settings=set_ or [],
+            out=out,
+            overwrite=overwrite,
+        )
+        finish(result, as_json)
+        return
     with join_team() as team:
         begun = begun_run(out, resume, team)
         if begun is not None:
@@ -142,6 +198,7 @@ def train_lm(
                 files=files or [],
                 changed=[*pairs, *(set_ or [])],
                 others={
+                    "--model": model,
                     "--unit": unit,
                     "--cell": cell,
                     "--valid": valid,
@@ -154,6 +211,7 @@ def train_lm(
             task = start_run(
                 files or [],
                 unit=unit or "char",
+                kind=kind,
                 cell=cell or "lstm",
                 valid=valid or "0.1",
                 settings=[*pairs, *(set_ or [])],

@@ -6,14 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from rich import box
 from rich.console import Console
-from rich.panel import Panel
-from rich.table import Table
-from rich.text import Text
 from torch import Tensor
 
-from throughtime.cells import cell_title
 from throughtime.cli.defaults import DEFAULTS
 from throughtime.cli.generate import GenerateOptions, generate_text
 from throughtime.cli.launch import check_same, launch_entry
@@ -25,22 +20,35 @@ from throughtime.cli.lm_data import (
     load_corpus,
     text_source,
 )
+from throughtime.cli.lm_kinds import (
+    Network,
+    backend_used,
+    build_network,
+    describe,
+    network_config,
+)
+from throughtime.cli.lm_measure import (
+    Evaluation,
+    count_parameters,
+    evaluate_tokens,
+    token_counts,
+)
 from throughtime.cli.lm_report import write_run_report
 from throughtime.cli.lm_run import (
-    Evaluation,
     build_model,
     check_config,
     check_vocabulary,
-    evaluate_tokens,
-    summarise,
+    run_kind,
 )
-from throughtime.cli.own_cell import keep_own_cell
+from throughtime.cli.lm_table import print_results
+from throughtime.cli.own_cell import Kept, keep_own_cell
 from throughtime.cli.progress import show_progress
 from throughtime.cli.reading import show_reading
 from throughtime.cli.settings import parse_value, sort_settings
 from throughtime.data import Vocabulary, load_vocabulary, streams
-from throughtime.errors import DataError, InvalidValue
-from throughtime.models import LanguageModel, LanguageModelConfig, NGramLM
+from throughtime.errors import DataError, InvalidValue, RunError
+from throughtime.models import LanguageModel, NGramLM
+from throughtime.models.output import needs_counts
 from throughtime.training import (
     Position,
     Problem,
@@ -70,7 +78,7 @@ class LanguageModelTask:
     """Everything a training needs, checked and in memory."""
 
     run: RunFolder
-    model: LanguageModel
+    model: Network
     config: TrainingConfig
     vocabulary: Vocabulary
     texts: Corpus
@@ -84,6 +92,7 @@ def start_run(
     files: list[Path],
     *,
     unit: str,
+    kind: str,
     cell: str,
     valid: str,
     settings: list[str],
@@ -91,13 +100,13 @@ def start_run(
     overwrite: bool,
     team: Team = ALONE,
 ) -> LanguageModelTask:
-    """Read the text, build the model, make the run folder.
+    """Read the text, build the network, make the run folder.
 
     Raises:
         ThroughtimeError: anything the user gave cannot be used; nothing is written.
     """
-    options = sort_settings(cell, [*usual_settings(settings), *settings])
-    model_config = LanguageModelConfig.from_dict(options.model)
+    options = sort_settings(cell, [*usual_settings(settings, kind), *settings], kind)
+    model_config = network_config(kind, options.model)
     config = TrainingConfig.from_dict(full_tau(options.training))
     check_team(team, config, config.batch_size)
     path = out or Path("runs") / f"lm-{datetime.now():%Y%m%d-%H%M%S}"
@@ -111,20 +120,25 @@ def start_run(
         held_out_tokens = encode(vocabulary, texts.held_out, "held-out", seen)
     check_length(train_tokens, config)
     torch.manual_seed(config.seed)
-    model = LanguageModel(len(vocabulary), model_config)
+    counts = None
+    if needs_counts(model_config.output):
+        counts = token_counts(train_tokens, len(vocabulary))
+    model = build_network(len(vocabulary), model_config, counts)
     check_method(model, train_tokens, config, team)
-    own = keep_own_cell(cell)
+    own = keep_own_cell(cell) if kind == "rnn" else Kept("")
     fingerprint = vocabulary.fingerprint()
     check_same(team, {"vocabulary": fingerprint, "number of tokens": len(train_tokens)})
+    entries = model_config.to_dict()
     notes = {
         "task": "lm",
+        "kind": kind,
         "data": texts.source.to_dict(),
         "vocabulary": {
             "unit": unit,
             "size": len(vocabulary),
             "sha256": fingerprint,
         },
-        "model": {**model_config.to_dict(), "cell": own.cell},
+        "model": {**entries, "cell": own.cell} if kind == "rnn" else entries,
         "training": config.to_dict(),
         **own.config,
         **launch_entry(),
@@ -167,6 +181,11 @@ def resume_run(
     """
     run = RunFolder.open(path)
     config = check_config(run)
+    if run_kind(run) == "ngram":
+        raise RunError(
+            f"{path} is an n-gram model, which is counted at once and not resumed; "
+            "count anew without --resume"
+        )
     training = dict(config["training"])
     for name, value in others.items():
         if value is not None:
@@ -223,7 +242,7 @@ def check_length(tokens: Tensor, config: TrainingConfig) -> None:
         )
 
 
-def usual_settings(settings: list[str]) -> list[str]:
+def usual_settings(settings: list[str], kind: str = "rnn") -> list[str]:
     """``DEFAULTS`` as far as the user has not chosen something else."""
     chosen = {
         key: value for key, _, value in (pair.partition("=") for pair in settings)
@@ -231,11 +250,13 @@ def usual_settings(settings: list[str]) -> list[str]:
     left_out = set(chosen)
     if chosen.get("optimizer", "").lower() == HESSIAN_FREE:
         left_out |= {"learning_rate", "schedule"}  # it finds its own step
+    if kind != "rnn":
+        left_out.add("num_layers")
     return [f"{key}={value}" for key, value in DEFAULTS.items() if key not in left_out]
 
 
 def check_method(
-    model: LanguageModel, tokens: Tensor, config: TrainingConfig, team: Team
+    model: Network, tokens: Tensor, config: TrainingConfig, team: Team
 ) -> None:
     """Raise if the model cannot be trained in this way, before a run is made.
 
@@ -243,6 +264,12 @@ def check_method(
         InvalidValue: the memory budget is below the minimum, which the error names; or
             the model draws masks, which this optimiser or regulariser does not allow.
     """
+    if not isinstance(model, LanguageModel) and (config.omega or config.memory):
+        name = "omega" if config.omega else "memory"
+        raise InvalidValue(
+            f"{name} is about recurrent layers, and a fixed window has none; leave it "
+            "out"
+        )
     if config.omega:
         with omega_probes(model):
             pass
@@ -278,20 +305,19 @@ def run_training(task: LanguageModelTask, *, tensorboard: bool) -> dict[str, Any
     """
     team = task.team
     console = Console(quiet=not team.is_first)
-    parameters = sum(p.numel() for p in task.model.parameters())
     console.print(
         f"text    {task.texts.source.title}\n"
         f"tokens  {len(task.train_tokens):,} to train on, "
         f"{len(task.held_out_tokens):,} held out\n"
-        f"model   {cell_title(task.model.config.cell)}, {parameters:,} parameters, "
+        f"model   {describe(task.model)}, {count_parameters(task.model):,} parameters, "
         f"{len(task.vocabulary):,} different tokens\n"
-        f"run     {task.run.path} (backend {task.model.recurrent.backend_used}, "
+        f"run     {task.run.path} (backend {backend_used(task.model)}, "
         f"{torch.get_num_threads()} threads"
         + (f", {team.size} processes)" if team.size > 1 else ")"),
         highlight=False,
     )
 
-    def validate(model: LanguageModel) -> float:
+    def validate(model: Network) -> float:
         batch = min(VALIDATION_STREAMS, len(task.held_out_tokens) - 1)
         return evaluate_tokens(model, task.held_out_tokens, task.vocabulary, batch).loss
 
@@ -322,7 +348,7 @@ def run_training(task: LanguageModelTask, *, tensorboard: bool) -> dict[str, Any
             GenerateOptions(length=SAMPLE_LENGTH, temperature=SAMPLE_TEMPERATURE),
         )
         report = write_run_report(task, result, baseline, BASELINE_NAME, sample)
-    _print_results(console, result, baseline, sample)
+    print_results(console, {"this model": result, BASELINE_NAME: baseline}, sample)
     console.print(f"run     {task.run.path}\nreport  {report}", highlight=False)
     return {
         "run": str(task.run.path),
@@ -335,28 +361,5 @@ def run_training(task: LanguageModelTask, *, tensorboard: bool) -> dict[str, Any
 def _baseline(task: LanguageModelTask) -> Evaluation:
     """The same held-out tokens scored by a modified Kneser-Ney n-gram model."""
     model = NGramLM(BASELINE_ORDER, vocabulary_size=len(task.vocabulary))
-    log_probs = model.fit(task.train_tokens).score(task.held_out_tokens)
-    return summarise(-float(log_probs.sum()), task.held_out_tokens, task.vocabulary)
-
-
-def _print_results(
-    console: Console, result: Evaluation, baseline: Evaluation, sample: str
-) -> None:
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    table.add_column("held-out text")
-    for name in ("perplexity", "bits per character", "nats per token"):
-        table.add_column(name, justify="right")
-    for name, row in (
-        ("this model", result),
-        (BASELINE_NAME, baseline),
-    ):
-        table.add_row(
-            name,
-            f"{row.perplexity:.3f}",
-            f"{row.bits_per_character:.4f}",
-            f"{row.loss:.4f}",
-        )
-    console.print(table)
-    console.print(
-        Panel(Text(sample.strip("\n")), title="sample", title_align="left", width=80)
-    )
+    model.fit(task.train_tokens)
+    return evaluate_tokens(model, task.held_out_tokens, task.vocabulary)

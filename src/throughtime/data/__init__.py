@@ -16,3 +16,4 @@ from throughtime.data.token_file import TokenFile as TokenFile
 from throughtime.data.vocabulary import Vocabulary as Vocabulary
 from throughtime.data.vocabulary import build_vocabulary as build_vocabulary
 from throughtime.data.vocabulary import load_vocabulary as load_vocabulary
+from throughtime.data.words import Words as Words

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -40,7 +40,7 @@ class Vocabulary(ABC):
             vocabulary has none.
     """
 
-    unit: ClassVar[str]
+    unit: str
     tokens: list[str]
     unknown_index: int | None
     boundary_index: int | None

@@ -50,8 +50,6 @@ class Words(Vocabulary):
         cls, blocks: Iterable[str], *, size: int | None, min_frequency: int
     ) -> Self:
         """The words of a text, the most frequent ``size`` of them."""
-        from tokenizers import Tokenizer, models, pre_tokenizers
-
         positive_int("min_frequency", min_frequency)
         if size is not None and positive_int("size", size) < 2:
             raise InvalidValue(
@@ -68,10 +66,27 @@ class Words(Vocabulary):
         if size is not None:
             kept = kept[: size - len(special)]
         counts.update(special)
-        entries = sorted([*kept, *special], key=lambda word: (-counts[word], word))
-        tokenizer = Tokenizer(
-            models.WordLevel({word: i for i, word in enumerate(entries)}, UNKNOWN)
-        )
+        return cls.of(sorted([*kept, *special], key=lambda word: (-counts[word], word)))
+
+    @classmethod
+    def of(cls, words: Sequence[str]) -> Self:
+        """The vocabulary of these words in this order.
+
+        Raises:
+            InvalidValue: a word is there twice, or ``<unk>`` or ``<eos>`` is missing.
+
+        >>> Words.of(["<eos>", "<unk>", "be"]).encode("be to").tolist()
+        [2, 1, 0]
+        """
+        from tokenizers import Tokenizer, models, pre_tokenizers
+
+        table = {word: i for i, word in enumerate(words)}
+        if len(table) < len(words) or not {UNKNOWN, END} <= table.keys():
+            raise InvalidValue(
+                f"words must be different, with {UNKNOWN} and {END} among them; got "
+                f"{len(words)}, {len(table)} of them different"
+            )
+        tokenizer = Tokenizer(models.WordLevel(table, UNKNOWN))
         tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
         return cls(tokenizer)
 

@@ -6,11 +6,12 @@ import torch
 from torch import Tensor, nn
 
 from throughtime.checks import positive_int
+from throughtime.models.methods import LanguageModelMethods
 from throughtime.models.output import build_output
 from throughtime.models.output_base import Words
 
 
-class NeuralLanguageModel(nn.Module):
+class NeuralLanguageModel(LanguageModelMethods, nn.Module):
     """A network from tokens to h_t, and an output layer that reads h_t.
 
     A model says with ``features`` how it comes from tokens to h. All else that

@@ -1,5 +1,7 @@
 """Draw results; each function takes results and returns a figure."""
 
+from throughtime.plots.bars import Bar as Bar
+from throughtime.plots.bars import bars as bars
 from throughtime.plots.comparison import Measured as Measured
 from throughtime.plots.comparison import gradient_reach as gradient_reach
 from throughtime.plots.comparison import quality_against_speed as quality_against_speed

@@ -13,7 +13,7 @@ report.html        written at the end
 import json
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -81,9 +81,10 @@ class RunFolder:
         cls,
         path: Path,
         config: Mapping[str, Any],
-        model: nn.Module,
+        model: nn.Module | None,
         *,
         files: Mapping[str, bytes] | None = None,
+        write: Callable[[Path], None] | None = None,
         overwrite: bool = False,
     ) -> Self:
         """Make a run folder that exists completely or not at all.
@@ -95,8 +96,9 @@ class RunFolder:
         Args:
             path: where.
             config: what goes into config.json.
-            model: whose weights to write.
+            model: whose weights to write; None: what is no network has none.
             files: further files by name, such as ``vocabulary.json``.
+            write: writes what is too large for ``files`` into the folder it is given.
             overwrite: whether a run at ``path`` is replaced.
 
         Raises:
@@ -114,8 +116,12 @@ class RunFolder:
             for name, content in (files or {}).items():
                 write_atomically(building / name, content)
             write_atomically(building / "metrics.jsonl", b"")
-            run.save_weights(model)
-            run.save_state({"weights": model.state_dict(), "random": random_state()})
+            if write is not None:
+                write(building)
+            if model is not None:
+                run.save_weights(model)
+                state = {"weights": model.state_dict(), "random": random_state()}
+                run.save_state(state)
             if path.exists():
                 path.rename(replaced)
             building.rename(path)
