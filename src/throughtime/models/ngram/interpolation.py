@@ -77,8 +77,9 @@ class Interpolation:
             )
         if len(self.weights) not in (order, order + 1):
             raise InvalidValue(
-                f"weights must be {order} (orders {order} to 1), or {order + 1} with "
-                f"the uniform distribution last, got {len(self.weights)}"
+                f"weights must be {order} (orders {order} to 1, {order} being the "
+                f"longest n-gram of the text), or {order + 1} with the uniform "
+                f"distribution last, got {len(self.weights)}"
             )
         upward = np.array(self.weights)[::-1]
         if len(upward) == order:

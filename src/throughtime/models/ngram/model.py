@@ -334,7 +334,7 @@ def checked_boundary(boundary: Any, vocabulary_size: int) -> int | None:
     """
     if boundary is None:
         return None
-    if boundary not in range(vocabulary_size):
+    if isinstance(boundary, bool) or boundary not in range(vocabulary_size):
         raise InvalidValue(
             f"boundary must be a token in [0, {vocabulary_size}) or None, got "
             f"{boundary!r}"
