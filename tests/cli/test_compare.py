@@ -14,8 +14,8 @@ from tests.cli.test_own_cell import SOURCE
 from throughtime.cells import CELLS
 from throughtime.cli import compare
 from throughtime.cli.budget import hidden_size_for
-from throughtime.cli.lm_measure import count_parameters
 from throughtime.cli.defaults import COMPARED
+from throughtime.cli.lm_measure import count_parameters
 from throughtime.errors import InvalidValue, TrainingError
 from throughtime.models import LanguageModel, LanguageModelConfig
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from throughtime.cells import cell_title
@@ -14,6 +15,7 @@ from throughtime.models import (
     LanguageModel,
     LanguageModelConfig,
 )
+from throughtime.models.output import needs_counts
 
 KINDS = ("rnn", "window", "ngram")
 Network = LanguageModel | FixedWindowLM
@@ -74,7 +76,8 @@ def check_options(
 
 def option_names(kind: str) -> set[str]:
     """The options of a network's config."""
-    return {f.name for f in fields(_CONFIGS[kind])} - {"cell", "cell_options"}
+    left_out = {"cell", "cell_options", "output_options"}
+    return {f.name for f in fields(_CONFIGS[kind])} - left_out
 
 
 def network_config(kind: str, values: Mapping[str, Any]) -> NetworkConfig:
@@ -96,11 +99,13 @@ def build_network(
         vocabulary_size: V.
         config: what it is made of.
         counts: how often each token occurs in the training text, (V,); None where the
-            weights are about to be loaded.
+            weights are about to be loaded, and what was made of the counts with them.
 
     Raises:
         InvalidValue: options that do not fit together.
     """
+    if counts is None and needs_counts(config.output):
+        counts = torch.ones(vocabulary_size)
     if isinstance(config, LanguageModelConfig):
         return LanguageModel(vocabulary_size, config, counts=counts)
     return FixedWindowLM(vocabulary_size, config, counts=counts)

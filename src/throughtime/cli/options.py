@@ -19,8 +19,8 @@ TextFiles = Annotated[
     list[Path] | None,
     typer.Argument(
         metavar="[FILE]...",
-        help="Text files, UTF-8, also .gz; none: the language reference that comes "
-        "with Python.",
+        help="Text files and folders of them, UTF-8, also .gz and .zst; none: the "
+        "language reference that comes with Python.",
     ),
 ]
 Valid = Annotated[

@@ -8,6 +8,7 @@ from typing import Any
 from throughtime.cells import cell_options
 from throughtime.cli.lm_kinds import option_names
 from throughtime.errors import InvalidValue, unknown_name
+from throughtime.models.output import output_options
 from throughtime.training import TrainingConfig
 
 # Options of the vocabulary, see throughtime.data.build_vocabulary.
@@ -61,8 +62,8 @@ def split_pairs(pairs: Iterable[str]) -> dict[str, Any]:
 def sort_settings(cell: str, pairs: Iterable[str], kind: str = "rnn") -> Settings:
     """Sort ``key=value`` pairs into options of the model, the training and the rest.
 
-    A key may name an option of the language model, of its cell, of the training, of the
-    vocabulary, or, as ``optimizer.NAME``, of the optimiser.
+    A key may name an option of the language model, of its cell, of its output layer, of
+    the training, of the vocabulary, or, as ``optimizer.NAME``, of the optimiser.
 
     Args:
         cell: of a recurrent model.
@@ -72,7 +73,9 @@ def sort_settings(cell: str, pairs: Iterable[str], kind: str = "rnn") -> Setting
     Raises:
         InvalidValue: no ``=``, a key given twice, or an unknown key.
     """
+    values = split_pairs(pairs)
     model_keys = option_names(kind)
+    output_keys = output_options(values.get("output", "full"))
     training_keys = {f.name for f in fields(TrainingConfig)} - {"optimizer_options"}
     cell_keys: set[str] = set()
     model: dict[str, Any] = {}
@@ -81,9 +84,11 @@ def sort_settings(cell: str, pairs: Iterable[str], kind: str = "rnn") -> Setting
         model = {"cell": cell, "cell_options": {}}
     training: dict[str, Any] = {"optimizer_options": {}}
     vocabulary: dict[str, Any] = {}
-    for key, value in split_pairs(pairs).items():
+    for key, value in values.items():
         if key in model_keys:
             model[key] = value
+        elif key in output_keys:
+            model.setdefault("output_options", {})[key] = value
         elif key in cell_keys:
             model["cell_options"][key] = value
         elif key in training_keys:
@@ -93,7 +98,8 @@ def sort_settings(cell: str, pairs: Iterable[str], kind: str = "rnn") -> Setting
         elif key.startswith(_OPTIMIZER):
             training["optimizer_options"][key.removeprefix(_OPTIMIZER)] = value
         else:
-            known = sorted({*model_keys, *cell_keys, *training_keys, *VOCABULARY})
+            known = {*model_keys, *cell_keys, *output_keys, *training_keys}
+            known = sorted({*known, *VOCABULARY})
             raise unknown_name("option in --set", key, [*known, "optimizer.NAME"])
     return Settings(model, training, vocabulary)
 
