@@ -76,16 +76,10 @@ def run_ptb(options: argparse.Namespace) -> Row:
     del options
     known: dict[str, int] = {}
     tokens = indices(ptb("train"), known)
-    runs = []
-    for _ in range(3):
-        model, took = timed(lambda: fit(tokens, len(known)))
-        runs.append(took)
-    best = min(runs, key=lambda took: took["processor"])
-    return {
-        **best,
-        "tokens": len(tokens),
-        "ngrams": [len(x.words) for x in model.levels],
-    }
+    runs = [timed(lambda: fit(tokens, len(known))) for _ in range(3)]
+    model, best = min(runs, key=lambda run: run[1]["processor"])
+    ngrams = [len(level.words) for level in model.levels]
+    return {**best, "tokens": len(tokens), "ngrams": ngrams}
 
 
 def run_nltk(options: argparse.Namespace) -> Row:
@@ -248,7 +242,7 @@ SECTIONS = {
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser()
     parser.add_argument("--only", choices=SECTIONS, nargs="+", default=list(SECTIONS))
     parser.add_argument("--lmplz", help="KenLM's program; without it only ours runs")
     parser.add_argument("--megabytes", type=float, default=100)
