@@ -4,13 +4,12 @@ import functools
 
 import pytest
 
-from throughtime.errors import InvalidType, InvalidValue
+from throughtime.errors import InvalidValue
 from throughtime.training.memory import (
     Costs,
     MemoryPlan,
     first_part,
     forward_count,
-    parse_memory,
     plan_memory,
 )
 
@@ -99,45 +98,6 @@ def test_the_minimum_is_enough_and_less_is_not(memory):
 def test_a_model_without_state_and_a_block_longer_than_all():
     assert plan_memory(30, memory=50, costs=Costs(10, 0, 0)).block == 5
     assert plan_memory(30, block=100) == MemoryPlan(30, 30, 1, 30)
-
-
-@pytest.mark.parametrize(
-    ("text", "size"),
-    [
-        ("200MB", 200_000_000),
-        ("1.5GiB", 3 << 29),
-        (" 64 kib ", 65_536),
-        ("512kB", 512_000),
-        ("2TB", 2 * 10**12),
-        ("77", 77),
-        (77, 77),
-    ],
-)
-def test_sizes(text, size):
-    assert parse_memory(text) == size
-
-
-@pytest.mark.parametrize(
-    ("wrong", "error", "says"),
-    [
-        ("", InvalidValue, "memory should be a size such as '200MB'"),
-        ("MB", InvalidValue, "memory should be a size"),
-        ("-3MB", InvalidValue, "memory should be a size"),
-        (
-            "12 parsecs",
-            InvalidValue,
-            "unknown unit of memory 'parsecs': known are B, kB",
-        ),
-        ("0GB", InvalidValue, "memory must be greater than zero"),
-        (0, InvalidValue, "memory must be greater than zero"),
-        (1.5, InvalidType, "memory should be a size .* got: float"),
-        (None, InvalidType, "got: NoneType"),
-        (True, InvalidType, "got: bool"),
-    ],
-)
-def test_nonsense_sizes(wrong, error, says):
-    with pytest.raises(error, match=says):
-        parse_memory(wrong)
 
 
 @pytest.mark.parametrize(

@@ -6,12 +6,11 @@ from typing import Any, Self
 
 import torch
 
-from throughtime.checks import boolean, number, positive_int
+from throughtime.checks import boolean, number, parse_memory, positive_int
 from throughtime.errors import InvalidType, InvalidValue, unknown_name
 from throughtime.training.adaptive import AdaptiveBPTT
 from throughtime.training.adaptive_clipping import AdaptiveClip
 from throughtime.training.bptt import BPTT, Method, TruncatedBPTT
-from throughtime.training.memory import parse_memory
 from throughtime.training.optimizers import HESSIAN_FREE, build_optimizer
 from throughtime.training.random_truncation import LENGTHS, RandomTruncatedBPTT
 from throughtime.training.schedules import SCHEDULES

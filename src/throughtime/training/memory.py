@@ -19,51 +19,15 @@ blocks of √T steps and a state before each need about 2 √T of everything.
 """
 
 import math
-import re
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from throughtime.checks import positive_int
-from throughtime.errors import InvalidType, InvalidValue, unknown_name
-
-_UNITS = {
-    "B": 1,
-    **{unit: 1000**power for power, unit in enumerate(("kB", "MB", "GB", "TB"), 1)},
-    **{unit: 1024**power for power, unit in enumerate(("KiB", "MiB", "GiB", "TiB"), 1)},
-}
+from throughtime.checks import parse_memory, positive_int
+from throughtime.errors import InvalidValue
 
 # What calling a model costs beside its steps, in steps forward: weights are packed
 # anew. Measured for layers of 256 units: 10 with a batch of 8, 40 with a batch of 1.
 _CALL = 16
-
-
-def parse_memory(memory: int | str) -> int:
-    """Bytes of a size such as ``"200MB"`` (10^6), ``"1.5 GiB"`` (2^30), or a number.
-
-    Raises:
-        InvalidType: neither an int nor a text.
-        InvalidValue: no size, an unknown unit, or less than one byte.
-
-    >>> parse_memory("200MB"), parse_memory("1 KiB"), parse_memory(4096)
-    (200000000, 1024, 4096)
-    """
-    if isinstance(memory, str):
-        found = re.fullmatch(r"\s*(\d+(?:\.\d*)?|\.\d+)\s*([A-Za-z]*)\s*", memory)
-        if found is None:
-            raise InvalidValue(
-                f"memory should be a size such as '200MB' or '1.5GiB', got {memory!r}"
-            )
-        sizes = {unit.lower(): size for unit, size in _UNITS.items()}
-        unit = found[2].lower() or "b"
-        if unit not in sizes:
-            raise unknown_name("unit of memory", found[2], _UNITS)
-        memory = int(float(found[1]) * sizes[unit])
-    if not isinstance(memory, int) or isinstance(memory, bool):
-        raise InvalidType(
-            "memory should be a size such as '200MB' or a number of bytes, got: "
-            f"{type(memory).__name__}"
-        )
-    return positive_int("memory", memory)
 
 
 def forward_count(blocks: int, slots: int) -> int:

@@ -64,13 +64,22 @@ def one_discount(counts: Ints, given: float | None = None) -> Floats:
     once, twice = int((counts == 1).sum()), int((counts == 2).sum())
     if given is None:
         given = once / (once + 2 * twice) if once and twice else FALLBACK_DISCOUNT
-    return np.full(len(counts), given)
+    return np.full(len(counts), given, dtype=np.float64)
 
 
 def discounted(counts: Ints, starts: Ints, discount: Floats) -> Part:
-    """Every count less its discount (N,), as shares of its context's total."""
-    held = np.minimum(discount, counts)
+    """Every count less its discount (N,), as shares of its context's total.
+
+    The array of the discounts becomes that of the shares.
+    """
+    # In place where it can be: the arrays of a high order are most of the memory.
+    discount = np.minimum(discount, counts, out=discount)
     total = sums(counts, starts)
-    some = np.maximum(total, 1)
-    share = (counts - held) / spread(some, starts)
-    return share, np.where(total > 0, sums(held, starts) / some, 1.0)
+    empty = total == 0
+    some = np.maximum(total, 1, out=total)
+    left = sums(discount, starts)
+    left /= some
+    left[empty] = 1.0
+    share = np.subtract(counts, discount, out=discount)
+    share /= spread(some, starts)
+    return share, left

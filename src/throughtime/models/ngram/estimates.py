@@ -37,10 +37,16 @@ def interpolated(counts: Sequence[Counts], parts: Iterable[Part]) -> list[Level]
     """The equation above: one part per order, from 1 up."""
     levels: list[Level] = []
     p = np.array([1 / len(counts[0].words)])
-    for table, (share, left) in zip(counts, parts, strict=True):
+    parts = iter(parts)
+    for table in counts:
+        # Not by zip, which would keep the shares until it makes the next ones.
+        share, left = next(parts)
         if levels:
             levels[-1] = replace(levels[-1], log_backoff=log(left))
-        p = share + spread(left, table.starts) * p[table.suffix]
+        below = spread(left, table.starts)
+        below *= p[table.suffix]
+        p = np.add(share, below, out=below)
+        del share, below
         levels.append(Level(table.words, table.starts, log(p)))
     return levels
 

@@ -79,6 +79,7 @@ def kneser_ney_counts(counts: Sequence[Counts], boundary: int | None) -> list[In
     first = begins_with(counts, boundary)
     for table, above, is_first in zip(counts, counts[1:], first, strict=False):
         before = np.bincount(above.suffix, minlength=len(table.words))
+        before = before.astype(table.counts.dtype)
         adjusted.append(np.where(is_first, table.counts, before))
     return [*adjusted, counts[-1].counts]
 
