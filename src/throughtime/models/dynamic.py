@@ -77,6 +77,7 @@ def dynamic_evaluation(
         number("max_norm", max_norm, minimum=0, exclude_minimum=True)
     parameters = _parameters(model)
     rates = _rates(parameters, decay, statistics)
+    gains = {name: 1 / (r + epsilon) for name, r in (statistics or {}).items()}
     tokens = checked_prompt("tokens", tokens, _vocabulary_size(model))
     found = [torch.zeros(0, dtype=torch.float64, device=tokens.device)]
     with _restored(model, parameters) as start:
@@ -94,12 +95,12 @@ def dynamic_evaluation(
                 scale = learning_rate * min(1.0, max_norm / (float(norm) + 1e-12))
             with torch.no_grad():
                 for name, parameter in parameters.items():
-                    step = gradients[name]
-                    if statistics is not None:
-                        step = step / (statistics[name] + epsilon)
                     if decay > 0:
-                        parameter.add_(rates[name] * (start[name] - parameter))
-                    parameter.sub_(scale * step)
+                        parameter.lerp_(start[name], rates[name])
+                    if statistics is None:
+                        parameter.sub_(gradients[name], alpha=scale)
+                    else:
+                        parameter.addcmul_(gradients[name], gains[name], value=-scale)
     return torch.cat(found)
 
 
