@@ -72,3 +72,13 @@ def test_half_a_surrogate_pair_has_no_bytes():
     assert vocabulary.missing("a\udce9") == ["\udce9"]
     with pytest.raises(DataError, match="character 1 of the text.*half a surrogate"):
         vocabulary.encode("a\udce9")
+
+
+def test_pieces_that_are_forgotten(monkeypatch):
+    """With room for three pieces, and for all: the same tokens."""
+    vocabulary = build_vocabulary(TEXT, "bpe", size=270)
+    text = "".join(f"the {c} cat{c} sat\n" for c in "abcdefghij")
+    want = vocabulary.encode(text)
+    monkeypatch.setattr("throughtime.data.subwords.MOST_KNOWN", 3)
+    parts = vocabulary.encode_blocks(text.splitlines(keepends=True))
+    assert [i for part in parts for i in part.tolist()] == want.tolist()

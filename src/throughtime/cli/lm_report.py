@@ -130,8 +130,9 @@ def measure_flow(
     """The gradient flow from the loss of the last step of windows of held-out text."""
     steps = min(FLOW_STEPS, len(tokens) - 1)
     streams = max(1, min(FLOW_STREAMS, (len(tokens) - 1) // steps))
-    inputs = tokens[: steps * streams].view(streams, steps).t()
-    targets = tokens[1 : steps * streams + 1].view(streams, steps).t()
+    tokens = tokens[: steps * streams + 1].long()
+    inputs = tokens[:-1].view(streams, steps).t()
+    targets = tokens[1:].view(streams, steps).t()
 
     def last_loss(output: Any) -> Tensor:
         return cross_entropy(output[0][-1:], targets[-1:], reduction="sum")

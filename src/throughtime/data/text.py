@@ -28,10 +28,10 @@ class Text:
     Raises:
         DataError: a file cannot be used.
 
-    >>> text = Text(text="to be\\nor not\\nto be\\n")
+    >>> text = Text(text="to be\nor not\nto be\n")
     >>> train, held_out = text.split(0.3, unit="word")
     >>> "".join(held_out), held_out.length
-    ('to be\\n', 6)
+    ('to be\n', 6)
     """
 
     def __init__(
