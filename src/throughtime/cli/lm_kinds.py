@@ -62,7 +62,7 @@ def check_options(
         raise InvalidValue(f"{given[0]} is an option of --model ngram; add that")
     if resume is not None:
         return "rnn" if chosen == "ngram" else chosen
-    others = {"ngram": set(training), "rnn": {"window"}}
+    others = {"ngram": set(training) - {"memory"}, "rnn": {"window"}}
     others["window"] = {"cell", "num_layers"}
     for key in sorted(others[chosen]):
         if training.get(key) is not None:

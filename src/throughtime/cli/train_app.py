@@ -93,7 +93,8 @@ def train_lm(
     memory: Annotated[
         str | None,
         typer.Option(
-            help="Budget of backpropagation; steps are run again to keep it, as 200MB.",
+            help="Budget of backpropagation, for which steps are run again, or of "
+            "counting, on disk; as 200MB.",
             metavar="SIZE",
         ),
     ] = None,
@@ -181,6 +182,7 @@ def train_lm(
             order=5 if order is None else order,
             smoothing=smoothing or "kneser-ney",
             independent_lines=independent_lines,
+            memory=memory,
             valid=valid or "0.1",
             settings=set_ or [],
             out=out,

@@ -9,6 +9,7 @@ from typing import Any
 from rich.console import Console
 from torch import Tensor
 
+from throughtime.checks import parse_memory
 from throughtime.cli.generate import GenerateOptions, generate_text
 from throughtime.cli.launch import check_alone
 from throughtime.cli.lm_data import (
@@ -42,6 +43,7 @@ def train_ngram(
     order: int,
     smoothing: str,
     independent_lines: bool,
+    memory: str | None,
     valid: str,
     settings: list[str],
     out: Path | None,
@@ -61,6 +63,8 @@ def train_ngram(
         VOCABULARY[key]: values.pop(key) for key in VOCABULARY if key in values
     }
     fitting = {key: values.pop(key) for key in ("prune",) if key in values}
+    if memory is not None:
+        parse_memory(memory)
     # Raises here, before the text is read, if an option does not fit.
     NGramLM(order, vocabulary_size=1, smoothing=smoothing, **values)
     path = out or Path("runs") / f"ngram-{datetime.now():%Y%m%d-%H%M%S}"
@@ -82,7 +86,7 @@ def train_ngram(
     )
     began = time.perf_counter()
     with console.status("counting"):
-        fit(model, train_tokens, boundary=boundary, **fitting)
+        fit(model, train_tokens, boundary=boundary, memory=memory, **fitting)
     seconds = time.perf_counter() - began
     config = {
         "task": "lm",

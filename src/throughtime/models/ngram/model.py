@@ -1,5 +1,6 @@
 """Language models that count: the next token from the n - 1 before it."""
 
+import tempfile
 from collections.abc import Sequence
 from copy import copy
 from typing import Any, Self
@@ -10,7 +11,9 @@ from torch import Tensor
 
 from throughtime.checks import number, positive_int
 from throughtime.errors import InvalidShape, InvalidType, InvalidValue
-from throughtime.models.ngram.counts import count_ngrams
+from throughtime.models.methods import LanguageModelMethods
+from throughtime.models.ngram.counts import Counts, count_ngrams
+from throughtime.models.ngram.external import count_ngrams_external
 from throughtime.models.ngram.interpolation import Interpolation
 from throughtime.models.ngram.lower_orders import totals
 from throughtime.models.ngram.pruning import (
@@ -28,7 +31,7 @@ from throughtime.models.protocol import checked_tokens
 CHUNK = 1 << 20
 
 
-class NGramLM:
+class NGramLM(LanguageModelMethods):
     """An n-gram model with any smoothing, interpolated modified Kneser-Ney by default.
 
     Meets ``LanguageModelProtocol``; its state is the last order - 1 tokens, or all of
@@ -145,6 +148,7 @@ class NGramLM:
         boundary: int | None = None,
         held_out: Tensor | Ints | None = None,
         prune: Sequence[int] | None = None,
+        memory: str | int | None = None,
     ) -> Self:
         """Count a text (N,); one shorter than the order has fewer levels.
 
@@ -157,6 +161,9 @@ class NGramLM:
             prune: how often n-grams must occur to be kept, for the orders 1, 2, ...,
                 the last number also for all above: (1, 1, 2) drops trigrams, and longer
                 ones, that occur once. See ``pruned`` for the other kind of pruning.
+            memory: count on disk, in a temporary folder (``TMPDIR`` says where), with
+                about so many bytes of memory, as "1GB"; None: count in memory. The
+                result is the same, and the model itself is in memory in any case.
 
         Raises:
             InvalidShape: not one sequence, or empty.
@@ -168,7 +175,23 @@ class NGramLM:
         boundary = checked_boundary(boundary, self.vocabulary_size)
         minima = None if prune is None else checked_minima(prune)
         order = min(self.order, len(text) + (boundary is not None))
-        counts = count_ngrams(text, order, self.vocabulary_size, boundary=boundary)
+        size = self.vocabulary_size
+        if memory is None:
+            counts = count_ngrams(text, order, size, boundary=boundary)
+            return self._fit(counts, boundary, held_out, minima)
+        with tempfile.TemporaryDirectory(prefix="throughtime-") as folder:
+            counts = count_ngrams_external(
+                text, order, size, boundary=boundary, memory=memory, folder=folder
+            )
+            return self._fit(counts, boundary, held_out, minima)
+
+    def _fit(
+        self,
+        counts: list[Counts],
+        boundary: int | None,
+        held_out: Tensor | Ints | None,
+        minima: Sequence[int] | None,
+    ) -> Self:
         # No line may be as long as the order.
         counts = [table for table in counts if len(table.words)]
         if held_out is not None:
@@ -258,7 +281,8 @@ class NGramLM:
             past = max(0, start - (self.order - 1))
             # At least one token of the past, also at order 1.
             past = min(past, start - 1)
-            part = score(levels, text[past:stop])[start - past :]
+            part = text[past:stop].astype(np.int64)
+            part = score(levels, part)[start - past :]
             result[start - 1 : stop - 1] = part
         return torch.from_numpy(result)
 
@@ -304,6 +328,9 @@ def checked_text(name: str, tokens: Any, vocabulary_size: int) -> Ints:
         InvalidType: no integers.
         InvalidValue: a token outside [0, V).
     """
+    if isinstance(tokens, Tensor) and not tokens.is_floating_point():
+        # Mapped tokens of 2 or 4 bytes stay as they are.
+        tokens = tokens.detach().cpu().numpy()
     if isinstance(tokens, np.ndarray):
         if tokens.dtype.kind not in "iu":
             raise InvalidType(f"{name} should be integers, got {tokens.dtype}")
