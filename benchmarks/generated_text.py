@@ -15,7 +15,7 @@ Ints = NDArray[np.int64]
 
 SAME_TWO, SAME_ONE = 0.7, 0.28
 NAMES, EXPONENT = 500_000, 1.1
-WALKS = 1000  # side by side
+WALKS = 200  # side by side
 
 
 def write_text(path: Path, source: list[str], megabytes: float, seed: int = 0) -> None:
@@ -39,8 +39,9 @@ def write_text(path: Path, source: list[str], megabytes: float, seed: int = 0) -
             new = np.flatnonzero(found == unknown)
             drawn = np.searchsorted(names, generator.random(len(new)))
             words[new] = [f"name{i}" for i in drawn.tolist()]
-            block = " ".join(words.tolist()).replace(" <eos> ", "\n") + "\n"
-            written += file.write(block)
+            lines = " ".join(words.tolist()).split("<eos>")
+            lines = [line.strip() for line in lines]
+            written += file.write("".join(f"{line}\n" for line in lines if line))
 
 
 class Places:
