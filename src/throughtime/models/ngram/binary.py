@@ -9,7 +9,7 @@ this layout, a checksum, and what the caller gave.
 import json
 import struct
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from throughtime.errors import InvalidType, InvalidValue, RunError, unknown_name
 from throughtime.models.ngram.files import replaced
-from throughtime.models.ngram.tables import Ints, Level
+from throughtime.models.ngram.tables import Level
 
 FORMAT = "1"
 DTYPES = {"float32": np.float32, "float64": np.float64}
@@ -32,6 +32,7 @@ _TYPES = {
     "F32": np.float32,
     "F64": np.float64,
 }
+_NAMES = {np.dtype(kind): name for name, kind in _TYPES.items()}
 
 
 def save_levels(
@@ -55,8 +56,6 @@ def save_levels(
             ``ngram.``.
         DataError: the file cannot be written.
     """
-    from safetensors.numpy import save
-
     if dtype not in DTYPES:
         raise unknown_name("dtype", dtype, DTYPES)
     for name, value in metadata.items():
@@ -68,24 +67,53 @@ def save_levels(
             raise InvalidValue(
                 f"metadata names must not begin with {_OURS!r}, got {name!r}"
             )
-    arrays: dict[str, NDArray[Any]] = {}
-    for n, level in enumerate(levels, start=1):
-        # All tokens are in order 1, so that its last is the largest.
-        arrays[f"words.{n}"] = _smallest(level.words, len(levels[0].words) - 1)
-        arrays[f"starts.{n}"] = _smallest(level.starts, len(level.words))
-        arrays[f"log_p.{n}"] = np.asarray(level.log_p, DTYPES[dtype])
-        if level.log_backoff is not None:
-            arrays[f"log_backoff.{n}"] = np.asarray(level.log_backoff, DTYPES[dtype])
+    parts = _parts(levels, np.dtype(DTYPES[dtype]))
     ours = {
         f"{_OURS}format": FORMAT,
         f"{_OURS}order": str(len(levels)),
-        f"{_OURS}checksum": _checksum(arrays),
+        f"{_OURS}checksum": _checksum(
+            (name, array.astype(kind, copy=False))
+            for name, (array, kind) in sorted(parts.items())
+        ),
     }
-    # One entry: safetensors writes several in an order of its own each time.
     content = json.dumps({**metadata, **ours}, sort_keys=True, ensure_ascii=False)
-    arrays = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
+    # Written by hand, as the package holds a whole file in memory. The widest numbers
+    # come first, so that all of them are aligned.
+    order = sorted(parts, key=lambda name: (-parts[name][1].itemsize, name))
+    entries: dict[str, Any] = {"__metadata__": {"throughtime": content}}
+    end = 0
+    for name in order:
+        array, kind = parts[name]
+        begin, end = end, end + array.size * kind.itemsize
+        entries[name] = {
+            "dtype": _NAMES[kind],
+            "shape": list(array.shape),
+            "data_offsets": [begin, end],
+        }
+    header = json.dumps(entries, ensure_ascii=False).encode()
+    header = header.ljust(-(-len(header) // 8) * 8)
     with replaced(Path(path)) as file:
-        file.write(save(arrays, {"throughtime": content}))
+        file.write(struct.pack("<Q", len(header)) + header)
+        for name in order:
+            array, kind = parts[name]
+            file.write(np.ascontiguousarray(array, kind).data)
+
+
+def _parts(
+    levels: Sequence[Level], logarithms: np.dtype[Any]
+) -> dict[str, tuple[NDArray[Any], np.dtype[Any]]]:
+    """The arrays by name, each with the type it gets in the file."""
+    parts: dict[str, tuple[NDArray[Any], np.dtype[Any]]] = {}
+    # All tokens are in order 1, so that its last is the largest.
+    words = np.min_scalar_type(len(levels[0].words) - 1)
+    for n, level in enumerate(levels, start=1):
+        parts[f"words.{n}"] = np.asarray(level.words), words
+        starts = np.min_scalar_type(len(level.words))
+        parts[f"starts.{n}"] = np.asarray(level.starts), starts
+        parts[f"log_p.{n}"] = np.asarray(level.log_p), logarithms
+        if level.log_backoff is not None:
+            parts[f"log_backoff.{n}"] = np.asarray(level.log_backoff), logarithms
+    return parts
 
 
 def load_levels(
@@ -138,7 +166,7 @@ def load_levels(
             raise ValueError("no orders")
     except (KeyError, ValueError) as error:
         raise RunError(_damaged(path, error)) from error
-    if verify and _checksum(arrays) != content.get(f"{_OURS}checksum"):
+    if verify and _checksum(sorted(arrays.items())) != content.get(f"{_OURS}checksum"):
         raise RunError(_damaged(path, "its contents do not match their checksum"))
     given = {k: v for k, v in content.items() if not k.startswith(_OURS)}
     return levels, given
@@ -183,14 +211,11 @@ def _fits(level: Level, contexts: int) -> bool:
     )
 
 
-def _smallest(values: Ints, largest: int) -> Ints:
-    return np.asarray(values).astype(np.min_scalar_type(largest), copy=False)
-
-
-def _checksum(arrays: Mapping[str, NDArray[Any]]) -> str:
+def _checksum(arrays: Iterable[tuple[str, NDArray[Any]]]) -> str:
+    """Of the arrays, in the order of their names."""
     total = 0
-    for name in sorted(arrays):
-        total = zlib.crc32(np.ascontiguousarray(arrays[name]).data, total)
+    for _, array in arrays:
+        total = zlib.crc32(np.ascontiguousarray(array).data, total)
     return f"{total:08x}"
 
 
