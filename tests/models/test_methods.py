@@ -18,10 +18,6 @@ class Model(LanguageModelMethods, Markov):
     pass
 
 
-class Network(LanguageModelMethods, LanguageModel):
-    pass
-
-
 MODEL = Model(TABLE)
 TEXT = torch.tensor([0, 1, 1, 2])
 WANT = math.log(0.6 * 0.25 * 0.25)
@@ -73,7 +69,7 @@ def test_samples():
 def test_columns_of_a_sample_have_their_own_state():
     torch.manual_seed(0)
     config = LanguageModelConfig(hidden_size=4, init_range=3.0)
-    model = Network(3, config).eval()
+    model = LanguageModel(3, config).eval()
     texts = model.sample(TEXT, 6, count=4, generator=torch.Generator().manual_seed(1))
     assert len({tuple(text) for text in texts.t().tolist()}) > 1
     # Fed its own choices: the likeliest token after each text read from the start.
@@ -86,7 +82,7 @@ def test_columns_of_a_sample_have_their_own_state():
 
 def test_networks_answer_as_in_eval_mode_and_stay_in_theirs():
     torch.manual_seed(0)
-    model = Network(3, LanguageModelConfig(hidden_size=4, dropout=0.5)).train()
+    model = LanguageModel(3, LanguageModelConfig(hidden_size=4, dropout=0.5)).train()
     model.recurrent.eval()
     text = TEXT.repeat(5)
     mixture = Mixture([model, MODEL], [0.9, 0.1])
