@@ -1,6 +1,7 @@
 """Options that several commands share, and how a command ends."""
 
 import json
+import math
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -48,4 +49,15 @@ def usual(text: str, key: str) -> str:
 def finish(result: dict[str, Any] | list[dict[str, Any]], as_json: bool) -> None:
     """Print the result as one JSON object in the last line, if asked to."""
     if as_json:
-        typer.echo(json.dumps(result, default=str))
+        typer.echo(json.dumps(_plain(result), default=str))
+
+
+def _plain(value: Any) -> Any:
+    """Numbers that are not finite, which JSON has no word for, become null."""
+    if isinstance(value, dict):
+        return {key: _plain(entry) for key, entry in value.items()}
+    if isinstance(value, list):
+        return [_plain(entry) for entry in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value

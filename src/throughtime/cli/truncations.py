@@ -63,6 +63,7 @@ def run_truncations(
 
 
 def _problem(run: LanguageModelRun, steps: int, batch_size: int) -> Problem:
+    model = run.recurrent("truncations")
     assert run.source is not None  # what is recurrent was trained here
     tokens = encode(run.vocabulary, load_corpus(run.source).train, "training")
     inputs, targets = streams(tokens, batch_size)
@@ -71,7 +72,6 @@ def _problem(run: LanguageModelRun, steps: int, batch_size: int) -> Problem:
             f"the text of the run has {len(inputs)} steps in {batch_size} streams, "
             f"fewer than {steps}; use smaller --steps or --batch-size"
         )
-    model = run.recurrent("truncations")
     return Problem(
         model,
         model.features,
