@@ -206,8 +206,9 @@ def _mixture(
 
 
 def _print_table(console: Console, rows: Sequence[Row], title: str) -> None:
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, title_justify="left")
-    table.add_column(title)
+    console.print(f"text    {title}", highlight=False)
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table.add_column("model")
     table.add_column("kind")
     for name in ("perplexity", "bits/char", "size", "MB", "tokens/s"):
         table.add_column(name, justify="right")

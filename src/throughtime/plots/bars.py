@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from matplotlib.figure import Figure
+from matplotlib.ticker import StrMethodFormatter
 
 from throughtime.plots.theme import add_legend, colours, new_figure, styled
 
@@ -66,6 +67,7 @@ def bars(values: Sequence[Bar], *, value_name: str, dark: bool = False) -> Figur
         axes.margins(x=0.18)
         axes.set_xlim(left=0)
         axes.grid(visible=False, axis="y")
+        axes.xaxis.set_major_formatter(StrMethodFormatter("{x:,g}"))
         axes.set_xlabel(value_name)
         if len(groups) > 1:
             add_legend(figure, loc="outside upper center", ncols=4)
