@@ -7,7 +7,9 @@ of ``torch.nn`` where torch checks the same thing.
 
 import math
 import re
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import fields
+from typing import Any, TypeVar
 
 from throughtime.errors import InvalidType, InvalidValue, unknown_name
 
@@ -114,3 +116,24 @@ def parse_memory(memory: int | str) -> int:
             f"{type(memory).__name__}"
         )
     return positive_int("memory", memory)
+
+
+Config = TypeVar("Config")
+
+
+def from_entries(kind: type[Config], values: Mapping[str, Any], what: str) -> Config:
+    """A config with these entries; the rest keeps its default.
+
+    Args:
+        kind: a dataclass.
+        values: its entries by name.
+        what: what an entry is, for messages, as in "option of training".
+
+    Raises:
+        InvalidValue: unknown entry; the message lists the known ones.
+    """
+    known = [entry.name for entry in fields(kind)]  # pyright: ignore[reportArgumentType]
+    for name in values:
+        if name not in known:
+            raise unknown_name(what, name, known)
+    return kind(**values)

@@ -86,6 +86,21 @@ def test_smoothings_by_name(command, text, smoothing, options):
     assert command("evaluate", "n", "--json").last["loss"] == outcome.last["loss"]
 
 
+def test_pruned_models_are_smaller(command, text):
+    plain = [*("train", "lm", text, "--model", "ngram", "--order", "3", *WORDS)]
+    sizes = {}
+    for name, setting in (
+        ("whole", []),
+        ("counts", ["--set", "prune=[1,1,2]"]),
+        ("entropy", ["--set", "prune_entropy=1e-4"]),
+    ):
+        outcome = command(*plain, *setting, "--out", name, "--json")
+        assert outcome.status == 0, outcome.err
+        sizes[name] = sum(outcome.last["ngrams"])
+    assert sizes["counts"] < sizes["whole"]
+    assert sizes["entropy"] < sizes["whole"]
+
+
 def test_zero_probabilities_are_counted_and_told(command, text, tmp_path):
     (tmp_path / "other.txt").write_text("mat the on sat cat\n")
     arguments = ["--model", "ngram", *WORDS, "--smoothing", "maximum-likelihood"]

@@ -31,6 +31,8 @@ from throughtime.models.ngram.binary import save_levels
 from throughtime.models.ngram.interpolation import Interpolation
 from throughtime.training import RunFolder
 
+# Least occurrences by order, and the threshold of relative entropy.
+PRUNING = ("prune", "prune_entropy")
 # Tokens of the held-out text that the sample continues, and how long it is.
 SAMPLE_PROMPT = 50
 SAMPLE_LENGTH = 400
@@ -51,7 +53,7 @@ def train_ngram(
 ) -> dict[str, Any]:
     """Count, smooth, measure on the held-out text, write run folder and report.
 
-    ``settings`` are options of the smoothing, of the vocabulary, and ``prune``.
+    ``settings`` are options of the smoothing, of the vocabulary, and of ``PRUNING``.
 
     Raises:
         ThroughtimeError: anything the user gave cannot be used; nothing is written.
@@ -62,7 +64,7 @@ def train_ngram(
     vocabulary_options = {
         VOCABULARY[key]: values.pop(key) for key in VOCABULARY if key in values
     }
-    fitting = {key: values.pop(key) for key in ("prune",) if key in values}
+    fitting = {key: values.pop(key) for key in PRUNING if key in values}
     if memory is not None:
         parse_memory(memory)
     # Raises here, before the text is read, if an option does not fit.
@@ -86,7 +88,7 @@ def train_ngram(
     )
     began = time.perf_counter()
     with console.status("counting"):
-        fit(model, train_tokens, boundary=boundary, memory=memory, **fitting)
+        model = fit(model, train_tokens, boundary=boundary, memory=memory, **fitting)
     seconds = time.perf_counter() - began
     config = {
         "task": "lm",
@@ -137,8 +139,13 @@ def train_ngram(
 
 
 def fit(
-    model: NGramLM, tokens: Tensor, *, boundary: int | None, **fitting: Any
-) -> None:
+    model: NGramLM,
+    tokens: Tensor,
+    *,
+    boundary: int | None,
+    prune_entropy: float | None = None,
+    **fitting: Any,
+) -> NGramLM:
     """Count and smooth; weights that are not given are fitted to the last tenth.
 
     They are, on counts of the rest of this text; then all of it is counted.
@@ -148,6 +155,7 @@ def fit(
         cut = len(tokens) * 9 // 10
         model.fit(tokens[:cut], boundary=boundary, held_out=tokens[cut:])
     model.fit(tokens, boundary=boundary, **fitting)
+    return model if prune_entropy is None else model.pruned(prune_entropy)
 
 
 def save_ngram(folder: Path, model: NGramLM) -> None:

@@ -11,7 +11,7 @@ learns a word anew at each place in it; what lies before the window is never see
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field
 from typing import Any, NamedTuple, Self
 
 import torch
@@ -19,8 +19,14 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from throughtime.cells.activations import as_activation
-from throughtime.checks import boolean, number, positive_int, probability
-from throughtime.errors import InvalidShape, InvalidType, InvalidValue, unknown_name
+from throughtime.checks import (
+    boolean,
+    from_entries,
+    number,
+    positive_int,
+    probability,
+)
+from throughtime.errors import InvalidShape, InvalidType, InvalidValue
 from throughtime.layers.dropout import drop
 from throughtime.models.neural import NeuralLanguageModel, as_long
 from throughtime.models.output import check_output
@@ -98,11 +104,7 @@ class FixedWindowConfig:
         Raises:
             InvalidValue: unknown entry; the message lists the known ones.
         """
-        known = [entry.name for entry in fields(cls)]
-        for name in values:
-            if name not in known:
-                raise unknown_name("option of the fixed-window model", name, known)
-        return cls(**values)
+        return from_entries(cls, values, "option of the fixed-window model")
 
 
 class ParameterCount(NamedTuple):

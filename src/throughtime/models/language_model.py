@@ -9,7 +9,7 @@ Mikolov et al., "Recurrent neural network based language model", Interspeech 201
 """
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field
 from typing import Any, Self
 
 import torch
@@ -17,8 +17,14 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from throughtime.cells import Cell, build_cell
-from throughtime.checks import boolean, number, positive_int, probability
-from throughtime.errors import InvalidType, InvalidValue, unknown_name
+from throughtime.checks import (
+    boolean,
+    from_entries,
+    number,
+    positive_int,
+    probability,
+)
+from throughtime.errors import InvalidType, InvalidValue
 from throughtime.layers import Recurrent
 from throughtime.layers.dropout import drop
 from throughtime.layers.trace import map_state
@@ -152,11 +158,7 @@ class LanguageModelConfig:
         Raises:
             InvalidValue: unknown entry; the message lists the known ones.
         """
-        known = [entry.name for entry in fields(cls)]
-        for name in values:
-            if name not in known:
-                raise unknown_name("option of the language model", name, known)
-        return cls(**values)
+        return from_entries(cls, values, "option of the language model")
 
 
 class LanguageModel(NeuralLanguageModel):

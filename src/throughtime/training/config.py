@@ -1,12 +1,18 @@
 """The options of a training, checked when they are given."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field
 from typing import Any, Self
 
 import torch
 
-from throughtime.checks import boolean, number, parse_memory, positive_int
+from throughtime.checks import (
+    boolean,
+    from_entries,
+    number,
+    parse_memory,
+    positive_int,
+)
 from throughtime.errors import InvalidType, InvalidValue, unknown_name
 from throughtime.training.adaptive import AdaptiveBPTT
 from throughtime.training.adaptive_clipping import AdaptiveClip
@@ -259,11 +265,7 @@ class TrainingConfig:
         Raises:
             InvalidValue: unknown entry; the message lists the known ones.
         """
-        known = [entry.name for entry in fields(cls)]
-        for name in values:
-            if name not in known:
-                raise unknown_name("option of training", name, known)
-        return cls(**values)
+        return from_entries(cls, values, "option of training")
 
 
 def _whole_number(name: str, value: Any) -> None:
