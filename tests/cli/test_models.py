@@ -262,7 +262,7 @@ def test_options_of_decoding(command, ngram):
 
 
 def test_interactive_prompts(command, ngram, monkeypatch):
-    monkeypatch.setattr("sys.stdin", io.StringIO("the cat\n\nxyzzy\nthe mat\n"))
+    monkeypatch.setattr("sys.stdin", io.StringIO("the cat\nxyzzy\n\nthe mat\n"))
     outcome = command("generate", ngram, "-i", "--length", "4", "--json")
     texts = outcome.last["texts"]
     assert [t["prompt"] for t in texts] == ["the cat", "the cat", "the mat"]

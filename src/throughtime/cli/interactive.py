@@ -15,7 +15,7 @@ def converse(run: LanguageModelRun, options: GenerateOptions) -> list[dict[str, 
     """Ask for prompts until there is none, and continue each; return all texts.
 
     A prompt that the model cannot read is answered with the reason. An empty line is a
-    prompt as well: the same one again, with other draws.
+    prompt as well: the last one that could be read again, with other draws.
     """
     if sys.stdin.isatty():
         typer.echo(
@@ -29,12 +29,13 @@ def converse(run: LanguageModelRun, options: GenerateOptions) -> list[dict[str, 
             line = input("> " if sys.stdin.isatty() else "")
         except EOFError:
             return texts
-        prompt = line or prompt
+        wanted = line or prompt
         try:
             chosen = replace(options, seed=options.seed + draws)
-            text = generate_and_print(run, prompt, chosen)
+            text = generate_and_print(run, wanted, chosen)
         except ThroughtimeError as error:
             typer.echo(f"Error: {error}", err=True)
             continue
+        prompt = wanted
         texts.append({"prompt": prompt, "text": text})
         draws += 1
