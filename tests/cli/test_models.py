@@ -345,6 +345,13 @@ def test_a_damaged_arpa_file(command, text, tmp_path, content, says):
     refused(command("evaluate", "bad.arpa", text), 1, says)
 
 
+def test_an_arpa_file_of_characters(command, text):
+    arguments = ["--model", "ngram", "--order", "2", "--out", "n"]
+    assert command("train", "lm", text, *arguments).status == 0
+    assert command("export", "n", "--arpa", "n.arpa").status == 0
+    refused(command("evaluate", "n.arpa", text), 1, "is a model of characters")
+
+
 def test_an_arpa_file_needs_a_text(command, ngram):
     assert command("export", ngram, "--arpa", "n.arpa").status == 0
     refused(command("evaluate", "n.arpa"), 1, "comes without a text")

@@ -136,7 +136,18 @@ def is_arpa(path: Path) -> bool:
 
 
 def _open_arpa(path: Path) -> LanguageModelRun:
+    """The model of words in an ARPA file.
+
+    Raises:
+        DataError: the file is damaged.
+        InvalidValue: its tokens are no words.
+    """
     tokens, levels, boundary = join_markers(*read_arpa(path))
+    if any(token.isspace() for token in tokens):
+        raise InvalidValue(
+            f"{path} is a model of characters or subwords, and an ARPA file does not "
+            "say how a text becomes those; give the run that it was exported from"
+        )
     model = NGramLM.from_levels(levels, boundary=boundary)
     return LanguageModelRun(path, path, "ngram", model, Words.of(tokens), None)
 
