@@ -345,8 +345,9 @@ def test_a_damaged_arpa_file(command, text, tmp_path, content, says):
     refused(command("evaluate", "bad.arpa", text), 1, says)
 
 
-def test_an_arpa_file_of_characters(command, text):
-    arguments = ["--model", "ngram", "--order", "2", "--out", "n"]
+@pytest.mark.parametrize("unit", ["char", "bpe"])
+def test_an_arpa_file_of_no_words(command, text, unit):
+    arguments = ["--model", "ngram", "--order", "2", "--unit", unit, "--out", "n"]
     assert command("train", "lm", text, *arguments).status == 0
     assert command("export", "n", "--arpa", "n.arpa").status == 0
     refused(command("evaluate", "n.arpa", text), 1, "is a model of characters")

@@ -143,7 +143,8 @@ def _open_arpa(path: Path) -> LanguageModelRun:
         InvalidValue: its tokens are no words.
     """
     tokens, levels, boundary = join_markers(*read_arpa(path))
-    if any(token.isspace() for token in tokens):
+    # Space and newline: as characters, and as the bytes of subwords are spelt.
+    if any(token.isspace() or token in ("\u0120", "\u010a") for token in tokens):
         raise InvalidValue(
             f"{path} is a model of characters or subwords, and an ARPA file does not "
             "say how a text becomes those; give the run that it was exported from"
