@@ -49,7 +49,7 @@ def write_run_report(
     report = Report(
         title=f"Language model of {task.texts.source.title}",
         outcome=(
-            f"The {describe(task.model)} model predicts the held-out text with "
+            f"The model, {describe(task.model)}, predicts the held-out text with "
             f"perplexity {result.perplexity:.3f} per {unit}, {better} "
             f"the {baseline_name} at {baseline.perplexity:.3f}."
         ),
