@@ -1,7 +1,7 @@
 """``--set key=value``: every option of model, cell, optimiser and training by name."""
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -102,8 +102,3 @@ def sort_settings(cell: str, pairs: Iterable[str], kind: str = "rnn") -> Setting
             known = sorted({*known, *VOCABULARY})
             raise unknown_name("option in --set", key, [*known, "optimizer.NAME"])
     return Settings(model, training, vocabulary)
-
-
-def without_none(options: Mapping[str, Any]) -> dict[str, Any]:
-    """The options that were given on the command line."""
-    return {key: value for key, value in options.items() if value is not None}

@@ -20,15 +20,14 @@ from throughtime.checks import number, positive_int
 from throughtime.errors import InvalidType, InvalidValue
 from throughtime.layers import linear_cross_entropy
 from throughtime.models.output_base import (
-    Output,
+    OwnOutput,
     Words,
     by_frequency,
     checked_counts,
-    loss_of_rows,
 )
 
 
-class AdaptiveOutput(Output):
+class AdaptiveOutput(OwnOutput):
     """Frequent words in one softmax, rare ones in groups of less capacity.
 
     Args:
@@ -51,7 +50,6 @@ class AdaptiveOutput(Output):
     """
 
     options = ("cutoffs", "div_value")
-    reads_words = False
     rank: Tensor
 
     def __init__(
@@ -96,20 +94,7 @@ class AdaptiveOutput(Output):
             self.projections.append(weight(features, hidden_size))
             self.tail_weights.append(weight(stop - start, features))
 
-    def loss(
-        self,
-        h: Tensor,
-        targets: Tensor,
-        words: Words | None,
-        *,
-        mask: Tensor | None = None,
-        reduction: str = "mean",
-    ) -> Tensor:
-        """See ``Output.loss``."""
-        size = self.vocabulary_size
-        return loss_of_rows(self._row_loss, h, targets, size, mask, reduction)
-
-    def _row_loss(self, rows: Tensor, targets: Tensor, reduction: str) -> Tensor:
+    def row_loss(self, rows: Tensor, targets: Tensor, reduction: str) -> Tensor:
         ranks = self.rank[targets]
         borders = torch.tensor(self.cutoffs, device=ranks.device)
         group = torch.bucketize(ranks, borders, right=True)

@@ -64,6 +64,35 @@ class Output(nn.Module):
         raise NotImplementedError
 
 
+class OwnOutput(Output):
+    """An output with weights of its own, which says what rows of h cost.
+
+    Attributes:
+        vocabulary_size: V.
+    """
+
+    reads_words = False
+    vocabulary_size: int
+
+    def loss(
+        self,
+        h: Tensor,
+        targets: Tensor,
+        words: Words | None,
+        *,
+        mask: Tensor | None = None,
+        reduction: str = "mean",
+    ) -> Tensor:
+        """See ``Output.loss``."""
+        del words
+        size = self.vocabulary_size
+        return loss_of_rows(self.row_loss, h, targets, size, mask, reduction)
+
+    def row_loss(self, rows: Tensor, targets: Tensor, reduction: str) -> Tensor:
+        """-log P(target | h) of rows (N, H) and targets (N,), ``sum`` or ``none``."""
+        raise NotImplementedError
+
+
 def check_range(targets: Tensor, vocabulary_size: int) -> None:
     """Raise unless all targets are in [0, V).
 

@@ -19,15 +19,14 @@ from throughtime.checks import positive_int
 from throughtime.errors import InvalidValue
 from throughtime.layers import linear_cross_entropy
 from throughtime.models.output_base import (
-    Output,
+    OwnOutput,
     Words,
     by_frequency,
     checked_counts,
-    loss_of_rows,
 )
 
 
-class ClassOutput(Output):
+class ClassOutput(OwnOutput):
     """P(class of the word | h) times P(word | class, h).
 
     Args:
@@ -47,7 +46,6 @@ class ClassOutput(Output):
     """
 
     options = ("classes",)
-    reads_words = False
     members: Tensor
     place: Tensor
     starts: Tensor
@@ -89,20 +87,7 @@ class ClassOutput(Output):
         self.word_weight = weight(vocabulary_size)
         self.word_bias = nn.Parameter(torch.zeros(vocabulary_size))
 
-    def loss(
-        self,
-        h: Tensor,
-        targets: Tensor,
-        words: Words | None,
-        *,
-        mask: Tensor | None = None,
-        reduction: str = "mean",
-    ) -> Tensor:
-        """See ``Output.loss``."""
-        size = self.vocabulary_size
-        return loss_of_rows(self._row_loss, h, targets, size, mask, reduction)
-
-    def _row_loss(self, rows: Tensor, targets: Tensor, reduction: str) -> Tensor:
+    def row_loss(self, rows: Tensor, targets: Tensor, reduction: str) -> Tensor:
         places = self.place[targets]
         classes = torch.bucketize(places, self.starts[1:], right=True)
         # Rows of one class side by side: one small product for each class.

@@ -4,9 +4,12 @@ import os
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import IO, TYPE_CHECKING, Any, BinaryIO
 
 from throughtime.errors import DataError
+
+if TYPE_CHECKING:
+    from gzip import GzipFile
 
 
 def open_lines(path: Path) -> BinaryIO:
@@ -31,7 +34,7 @@ def open_lines(path: Path) -> BinaryIO:
 
 
 @contextmanager
-def replaced(path: Path) -> Generator[BinaryIO]:
+def replaced(path: Path) -> Generator["IO[bytes] | GzipFile"]:
     """Write a file under another name, packed as its suffix says, then rename it.
 
     What was there is kept until the new file is complete. A process that has it mapped
@@ -48,7 +51,7 @@ def replaced(path: Path) -> Generator[BinaryIO]:
 
                 # No name and time in it: equal contents give equal files.
                 with gzip.GzipFile("", "wb", 6, file, mtime=0) as packed:
-                    yield packed  # type: ignore[misc]
+                    yield packed
             elif path.suffix == ".zst":
                 compressor = _zstandard(path).ZstdCompressor()
                 with compressor.stream_writer(file, closefd=False) as packed:
