@@ -21,6 +21,7 @@ FLOORS = (
     ({"gradients"},),
     ({"models"}, {"training"}, {"diagnostics"}),
     ({"plots", "report"},),
+    ({"tasks"},),
     ({"cli"},),
 )
 # The package's door and `python -m throughtime` lead into every room.

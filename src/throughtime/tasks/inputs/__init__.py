@@ -1,0 +1,1 @@
+"""What a sequence may be made of: text, numbers, sound, pictures."""
