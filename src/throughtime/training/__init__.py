@@ -4,6 +4,7 @@ from throughtime.training.adaptive import AdaptiveBPTT as AdaptiveBPTT
 from throughtime.training.adaptive import Reach as Reach
 from throughtime.training.adaptive import measure_reach as measure_reach
 from throughtime.training.adaptive_clipping import AdaptiveClip as AdaptiveClip
+from throughtime.training.batch_order import BatchOrder as BatchOrder
 from throughtime.training.bptt import BPTT as BPTT
 from throughtime.training.bptt import Method as Method
 from throughtime.training.bptt import Position as Position
@@ -23,6 +24,7 @@ from throughtime.training.clipping import global_norm as global_norm
 from throughtime.training.config import TrainingConfig as TrainingConfig
 from throughtime.training.estimators import Estimate as Estimate
 from throughtime.training.estimators import compare_truncations as compare_truncations
+from throughtime.training.example_model import ExampleModel as ExampleModel
 from throughtime.training.hessian_free import HessianFree as HessianFree
 from throughtime.training.loop import train as train
 from throughtime.training.memory import MemoryPlan as MemoryPlan

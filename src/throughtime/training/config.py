@@ -35,7 +35,7 @@ class TrainingConfig:
     Attributes:
         truncation: ``full``; ``chunked`` (``TruncatedBPTT``); ``sliding``
             (``SlidingBPTT``), ``random`` (``RandomTruncatedBPTT``) or ``adaptive``
-            (``AdaptiveBPTT``).
+            (``AdaptiveBPTT``). None: ``chunked`` on streams, ``full`` on examples.
         tau: steps the gradient flows back, of ``random`` the mean number and of
             ``adaptive`` the largest; None: all, as with ``full``.
         stride: steps between two backward passes, at most tau; None: tau.
@@ -43,7 +43,7 @@ class TrainingConfig:
         lengths: of ``random``, the distribution: ``geometric`` or ``power``.
         epsilon: of ``adaptive``, the share of the gradient that may be lost.
         measure_every: of ``adaptive``, updates between two measurements.
-        batch_size: parallel streams.
+        batch_size: parallel streams, or examples side by side.
         epochs: passes over the data.
         max_norm: threshold of norm clipping; None: off.
         per_tensor: each gradient clipped by its own norm, not all by the joint one.
@@ -79,7 +79,7 @@ class TrainingConfig:
         InvalidValue: an entry is out of range, or a name is unknown.
     """
 
-    truncation: str = "chunked"
+    truncation: str | None = None
     tau: int | None = 35
     stride: int | None = None
     probability: float | None = None
@@ -134,10 +134,11 @@ class TrainingConfig:
         for name, known in (
             ("loss_reduction", REDUCTIONS),
             ("schedule", SCHEDULES),
-            ("truncation", TRUNCATIONS),
+            ("truncation", (None, *TRUNCATIONS)),
             ("lengths", LENGTHS),
         ):
             if getattr(self, name) not in known:
+                known = [name for name in known if name is not None]
                 raise unknown_name(name, getattr(self, name), known)
         number("epsilon", self.epsilon, minimum=0, maximum=1, exclude_minimum=True)
         self._check_truncation()
@@ -149,6 +150,11 @@ class TrainingConfig:
             self.first_rate,
             self.optimizer_options,
         )
+
+    @property
+    def on_streams(self) -> str:
+        """The truncation on streams."""
+        return "chunked" if self.truncation is None else self.truncation
 
     @property
     def second_order(self) -> bool:
@@ -163,7 +169,7 @@ class TrainingConfig:
         return 1.0 if self.second_order else 0.002
 
     def _check_truncation(self) -> None:
-        kind = self.truncation
+        kind = self.on_streams
         full = kind == "full" or (kind == "chunked" and self.tau is None)
         if self.stride is not None and (full or kind in ("random", "adaptive")):
             why = "full BPTT has one window only" if full else f"got {kind!r}"
@@ -189,10 +195,10 @@ class TrainingConfig:
                 )
         if self.memory is not None:
             parse_memory(self.memory)
-            if self.truncation in ("sliding", "random") or self.omega:
+            if self.on_streams in ("sliding", "random") or self.omega:
                 raise InvalidValue(
                     "memory needs truncation 'full', 'chunked' or 'adaptive' and no "
-                    f"omega, got truncation {self.truncation!r}, omega {self.omega}"
+                    f"omega, got truncation {self.on_streams!r}, omega {self.omega}"
                 )
         number(
             "curvature_share",
@@ -204,7 +210,7 @@ class TrainingConfig:
         if self.second_order:
             self._check_second_order()
         if number("omega", self.omega, minimum=0) and (
-            self.truncation == "sliding" or (self.stride or self.tau) != self.tau
+            self.on_streams == "sliding" or (self.stride or self.tau) != self.tau
         ):
             raise InvalidValue(
                 "omega needs windows that do not overlap; leave stride out, and use "
@@ -212,7 +218,7 @@ class TrainingConfig:
             )
 
     def _check_second_order(self) -> None:
-        plain = self.truncation not in ("sliding", "random")
+        plain = self.on_streams not in ("sliding", "random")
         for name, fits in (
             ("truncation", plain),
             ("accumulate", self.accumulate == 1),
@@ -232,15 +238,16 @@ class TrainingConfig:
         Args:
             reach: for ``adaptive``, the τ that was measured last; default: ``tau``.
         """
-        if self.truncation == "full" or (self.tau is None and self.probability is None):
+        kind = self.on_streams
+        if kind == "full" or (self.tau is None and self.probability is None):
             return BPTT()
-        if self.truncation == "random":
+        if kind == "random":
             tau = self.tau if self.probability is None else None
             return RandomTruncatedBPTT(tau, self.probability, self.lengths, self.seed)
         assert self.tau is not None
-        if self.truncation == "sliding":
+        if kind == "sliding":
             return SlidingBPTT(self.tau, self.stride)
-        if self.truncation == "adaptive":
+        if kind == "adaptive":
             return TruncatedBPTT(self.tau if reach is None else reach)
         return TruncatedBPTT(self.tau, self.stride)
 

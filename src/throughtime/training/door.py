@@ -88,7 +88,7 @@ def check_begin(
     run: RunFolder,
     state: Mapping[str, Any],
     config: TrainingConfig,
-    inputs: Tensor,
+    shape: list[int],
     resume: bool,
 ) -> None:
     """Raise unless the run is new, or is resumed with its own options and data.
@@ -113,10 +113,10 @@ def check_begin(
                 f"{name} cannot change within a run: {run.path} was trained with "
                 f"{before!r}, got {value!r}"
             )
-    if list(inputs.shape[:2]) != state["data"]:
+    if shape != state["data"]:
         raise RunError(
             f"{run.path} was trained on data of steps and streams {state['data']}, "
-            f"got {list(inputs.shape[:2])}; resume it with the same data"
+            f"got {shape}; resume it with the same data"
         )
 
 

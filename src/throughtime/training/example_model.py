@@ -8,11 +8,7 @@ from throughtime.data.examples import Batch
 
 
 class ExampleModel(Protocol):
-    """A model that knows the loss of a batch.
-
-    ``Examples.batch`` makes the batches. Where the gradient is truncated, a batch also
-    holds ``carry_gain``, (T, B), of the first sequence's steps, for ``Recurrent``.
-    """
+    """A model that knows the loss of a batch, as ``Examples.batch`` makes them."""
 
     def batch_loss(self, batch: Batch) -> tuple[Tensor, int]:
         """The sum of the losses of all targets that count, and how many these are."""

@@ -8,17 +8,16 @@ import math
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
-from functools import cache, partial
 from typing import Any
 
 from torch import Tensor, nn
 
-from throughtime.errors import TrainingError
-from throughtime.losses import cross_entropy, own_loss
+from throughtime.data.examples import Examples
+from throughtime.errors import InvalidValue, TrainingError
 from throughtime.training.adaptive import Reach
-from throughtime.training.bptt import Method, Problem
 from throughtime.training.config import TrainingConfig
-from throughtime.training.door import check_begin, check_data, check_needs, check_team
+from throughtime.training.door import check_begin, check_needs, check_team
+from throughtime.training.examples import ExampleSource
 from throughtime.training.hessian_free import HessianFree
 from throughtime.training.memory_run import MemoryRun
 from throughtime.training.nt_asgd import NTASGD
@@ -36,6 +35,7 @@ from throughtime.training.records import (
 )
 from throughtime.training.run_folder import RunFolder, copy_weights
 from throughtime.training.schedules import next_scale
+from throughtime.training.source import Source, Streams
 from throughtime.training.team import ALONE, Team
 from throughtime.training.team_run import TeamRun
 from throughtime.training.team_update import sum_over_team
@@ -44,8 +44,7 @@ from throughtime.training.training_state import (
     random_state,
     set_random_state,
 )
-from throughtime.training.update import backward, clip, second_order_step
-from throughtime.training.within_memory import WithinMemory
+from throughtime.training.update import clip
 
 # So many updates in a row without a finite loss and gradient, and training goes back.
 BAD_UPDATES = 5
@@ -55,7 +54,7 @@ MOST_RETURNS = 10
 
 def train(
     model: nn.Module,
-    data: tuple[Tensor, ...],
+    data: tuple[Tensor, ...] | Examples,
     config: TrainingConfig,
     *,
     run: RunFolder | None = None,
@@ -64,22 +63,24 @@ def train(
     loss: Callable[..., Tensor] | None = None,
     team: Team = ALONE,
 ) -> Iterator[Record]:
-    """Train ``model`` on parallel streams and report every update.
+    """Train ``model`` on parallel streams, or on examples, and report every update.
 
     A generator: nothing happens until it is iterated. At the end ``model`` holds the
     best weights by validation, or the last ones without validation.
 
     Args:
         model: ``outputs, state = model(inputs, state)``, time first; state is None at
-            the beginning, and whatever the model returns from then on.
-        data: inputs (T, B, ...), targets (T, B, ...), and, optional, a mask (T, B).
+            the beginning, and whatever the model returns from then on. For examples an
+            ``ExampleModel``.
+        data: inputs (T, B, ...), targets (T, B, ...), and, optional, a mask (T, B); or
+            separate sequences, see ``Examples``.
         config: how to train.
         run: where checkpoints and metrics go; None: nowhere.
         validate: mean loss of held-out data; called after every epoch.
         resume: continue from the last checkpoint of ``run``.
         loss: ``loss(outputs, targets, mask=..., reduction=...)``; default: the model's
             own loss if it offers one, see ``losses.OwnLoss``, or else
-            ``losses.cross_entropy``.
+            ``losses.cross_entropy``. Models of examples have their own.
         team: processes that train together, see ``join_team``. Each of them calls this
             with the same arguments, ``data`` being the joined batch, and trains on its
             own streams of it; the first one alone validates and touches ``run``.
@@ -89,8 +90,9 @@ def train(
 
     Raises:
         InvalidShape: the parts of ``data`` do not fit.
-        InvalidValue: the config needs ``validate``, or ``resume`` a ``run``; or there
-            are fewer streams than processes.
+        InvalidType: a model of examples without ``batch_loss``.
+        InvalidValue: the config needs ``validate``, or ``resume`` a ``run``; there
+            are fewer streams than processes; or an option does not fit the data.
         RunError: a checkpoint cannot be read or written, or is of another training.
         TrainingError: the training keeps diverging.
 
@@ -101,29 +103,15 @@ def train(
     >>> [record.step for record in records]
     [1, 2, 3, 4]
     """
-    inputs, targets, mask = check_data(data)
     check_needs(config, run, validate, resume)
-    check_team(team, config, inputs.size(1))
-    run_model, loss = _model_and_loss(model, loss, config)
-    loss = partial(loss, reduction=config.loss_reduction)
-    joined = Problem(
-        model, run_model, loss, inputs, targets, mask, config.loss_reduction
-    )
-    problem = joined.part(team.columns(inputs.size(1)))
+    source = _source(model, data, config, loss, team)
     parameters = [p for p in model.parameters() if p.requires_grad]
     optimizer = build_optimizer(
         config.optimizer, parameters, config.first_rate, config.optimizer_options
     )
     budget = math.inf if config.time_budget is None else config.time_budget
-    store = TeamRun(team, MemoryRun() if run is None else run, problem)
-    at = TrainingState()
-
-    @cache
-    def method(reach: int | None) -> Method:
-        chosen = config.method(reach)
-        if config.memory is None:
-            return chosen
-        return WithinMemory(chosen, config.memory, problem)
+    store = TeamRun(team, MemoryRun() if run is None else run, source)
+    at, device = TrainingState(), next(model.parameters()).device
 
     def save() -> None:
         store.save_state(
@@ -133,7 +121,7 @@ def train(
                 "random": random_state(),
                 "progress": vars(at),
                 "config": config.to_dict(),
-                "data": list(inputs.shape[:2]),
+                "data": source.shape,
                 "metrics_size": store.metrics_size(),
             }
         )
@@ -144,7 +132,7 @@ def train(
         if "progress" not in state:  # the run has been made, and no more
             return TrainingState()
         load_optimizer_state(optimizer, state["optimizer"])
-        return TrainingState.from_dict(state["progress"], inputs.device)
+        return TrainingState.from_dict(state["progress"], device)
 
     def report(record: Record) -> Record:
         store.append_metrics(to_json(record))
@@ -152,7 +140,7 @@ def train(
 
     if run is not None:
         state = store.load_state()
-        check_begin(run, state, config, inputs, resume)
+        check_begin(run, state, config, source.shape, resume)
         if resume:
             at = load(state)
             if at.stopped == "time_budget" and at.seconds < budget:
@@ -166,10 +154,10 @@ def train(
 
     while at.epoch < config.epochs and not at.stopped:
         model.train()
-        while at.counted < len(inputs) and at.seconds < budget:
+        while at.counted < source.size and at.seconds < budget:
             began = time.perf_counter()
-            if config.truncation == "adaptive" and at.step % config.measure_every == 0:
-                reach = config.adaptive().measure(joined, at.step)
+            reach = source.measure(at)
+            if reach is not None:
                 at.reach = int(team.first(reach.tau))
                 yield report(_measured(at, reach))
             rate = config.first_rate * at.scale
@@ -178,25 +166,7 @@ def train(
             optimizer.zero_grad(set_to_none=True)
 
             # Forward and backward through time.
-            if isinstance(optimizer, HessianFree):
-                gradient = second_order_step(
-                    problem,
-                    method(at.reach),
-                    at.position,
-                    at.carried,
-                    optimizer,
-                    share=config.curvature_share,
-                )
-            else:
-                gradient = backward(
-                    problem,
-                    method(at.reach),
-                    at.position,
-                    at.carried,
-                    windows=config.accumulate,
-                    omega=config.omega,
-                    joined=joined,
-                )
+            gradient = source.gradient(at, optimizer)
             gradient, finite = sum_over_team(team, gradient, parameters)
             value, tokens, norm = gradient.loss, gradient.targets, gradient.norm
 
@@ -216,7 +186,7 @@ def train(
             info = StepInfo(
                 step=at.step,
                 epoch=at.epoch + 1,
-                fraction=(at.epoch + at.counted / len(inputs)) / config.epochs,
+                fraction=(at.epoch + at.counted / source.size) / config.epochs,
                 loss=value,
                 grad_norm=norm,
                 clipped=clipped,
@@ -241,7 +211,7 @@ def train(
                 save()
 
         # The end of an epoch, or of the time within one.
-        whole = at.counted == len(inputs)
+        whole = at.counted == source.size
         epoch = at.epoch + 1
         if whole:
             at.epoch, at.start, at.counted, at.carried = epoch, 0, 0, None
@@ -299,15 +269,24 @@ def train(
     store.load_weights(model)
 
 
-def _model_and_loss(
-    model: nn.Module, loss: Callable[..., Tensor] | None, config: TrainingConfig
-) -> tuple[Callable[..., tuple[Tensor, Any]], Callable[..., Tensor]]:
-    """What maps inputs to outputs, and what maps those to the loss."""
-    # Curvature is that of the loss in the outputs, which such a model never holds.
-    own = own_loss(model) if loss is None and not config.second_order else None
-    if own is not None:
-        return own.features, own.features_loss
-    return model, cross_entropy if loss is None else loss
+def _source(
+    model: nn.Module,
+    data: tuple[Tensor, ...] | Examples,
+    config: TrainingConfig,
+    loss: Callable[..., Tensor] | None,
+    team: Team,
+) -> Source:
+    """What the gradients come from."""
+    if isinstance(data, Examples):
+        if loss is not None:
+            raise InvalidValue(
+                "loss is that of the model's own batch_loss for examples; leave it out"
+            )
+        check_team(team, config, config.batch_size)
+        return ExampleSource(model, data, config, team)
+    source = Streams(model, data, config, loss, team)
+    check_team(team, config, source.shape[1])
+    return source
 
 
 def _measured(at: TrainingState, reach: Reach) -> EventInfo:

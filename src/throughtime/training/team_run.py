@@ -6,10 +6,10 @@ from typing import Any
 import torch
 from torch import nn
 
-from throughtime.training.bptt import Problem
-from throughtime.training.carried import batch_dimensions, join_states, split_state
+from throughtime.training.carried import join_states, split_state
 from throughtime.training.memory_run import MemoryRun
 from throughtime.training.run_folder import RunFolder
+from throughtime.training.source import Source
 from throughtime.training.team import Team
 from throughtime.training.training_state import random_state, set_random_state
 
@@ -23,16 +23,16 @@ class TeamRun:
     Args:
         team: those who train together.
         run: what the first process reads and writes; the others' is not touched.
-        problem: this process's part of the joined batch.
+        source: where this process's gradients come from.
     """
 
-    def __init__(self, team: Team, run: RunFolder | MemoryRun, problem: Problem):
-        self._team, self._run, self._problem = team, run, problem
+    def __init__(self, team: Team, run: RunFolder | MemoryRun, source: Source):
+        self._team, self._run, self._source = team, run, source
         self._dimensions: Any = None
 
     def start(self) -> None:
         """Let all start from the first process's weights, with dropout of their own."""
-        self._team.copy(self._problem.module.state_dict().values())
+        self._team.copy(self._source.module.state_dict().values())
         random = self._team.share(random_state())
         if not self._team.is_first:
             set_random_state(_another(random, self._team.rank))
@@ -42,7 +42,7 @@ class TeamRun:
         progress = state.get("progress", {})
         own = {"carried": progress.get("carried"), "random": state["random"]}
         # Running statistics are those of the first process's streams.
-        self._team.copy(self._problem.module.buffers())
+        self._team.copy(self._source.module.buffers())
         parts = self._team.gather(own)
         if not self._team.is_first:
             return
@@ -73,13 +73,11 @@ class TeamRun:
 
     def _where(self) -> Any:
         if self._dimensions is None:
-            module = self._problem.module
+            module = self._source.module
             was_training = module.training
             module.eval()  # draws nothing
             try:
-                self._dimensions = batch_dimensions(
-                    self._problem.run, self._problem.inputs[:1]
-                )
+                self._dimensions = self._source.dimensions()
             finally:
                 module.train(was_training)
         return self._dimensions
