@@ -72,7 +72,7 @@ WRONG_TYPE = {
     "seed": [1.5, "0", None, True],
 }
 WRONG_VALUE = {
-    "truncation": ["windowed", "Full", None, 1],
+    "truncation": ["windowed", "Full", "none", 1],
     "probability": [0.5],  # of random only; see below
     "lengths": ["powr", None, 3],
     "epsilon": [0, 1.5, math.nan],
