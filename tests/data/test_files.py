@@ -8,7 +8,13 @@ import zstandard
 from hypothesis import given
 from hypothesis import strategies as st
 
-from throughtime.data.files import read_blocks, read_text, text_files
+from throughtime.data.files import (
+    read_blocks,
+    read_bytes,
+    read_encoded,
+    read_text,
+    text_files,
+)
 from throughtime.errors import DataError, InvalidType, InvalidValue
 
 
@@ -168,3 +174,29 @@ def test_unreadable(tmp_path):
     path.chmod(0)
     with pytest.raises(DataError, match="check its permissions"):
         read_text([path])
+
+
+def test_encodings(tmp_path):
+    a = write(tmp_path / "a.txt", "caf\xe9\x85\r\nx\ry".encode("latin-1"))
+    assert read_encoded(a, "latin-1") == "caf\xe9\x85\nx\ny"
+    assert read_encoded(write(tmp_path / "b.txt", b"")) == ""
+    c = write(tmp_path / "c.txt", "\ufeffü".encode("utf-16"))
+    assert read_encoded(c, "utf-16") == "ü"
+    with pytest.raises(
+        DataError, match=r"a.txt:1: not utf-8 \(byte 3 is 0xe9\).*latin"
+    ):
+        read_encoded(a)
+    with pytest.raises(DataError, match=r"d.txt:2: not utf-8 \(byte 2 is 0xff"):
+        read_encoded(write(tmp_path / "d.txt", b"a\n\xff"))
+    with pytest.raises(DataError, match="not a text file"):
+        read_encoded(write(tmp_path / "e.txt", b"a\0b"))
+    with pytest.raises(InvalidValue, match="unknown encoding 'utf8000': usual are"):
+        read_encoded(a, "utf8000")
+
+
+def test_bytes(tmp_path):
+    packed = write(tmp_path / "a.gz", gzip.compress(b"\0\xff"))
+    assert read_bytes(packed) == b"\0\xff"
+    assert read_bytes(write(tmp_path / "b.zst", pack(b"two"))) == b"two"
+    with pytest.raises(DataError, match="no.gz does not exist"):
+        read_bytes(tmp_path / "no.gz")

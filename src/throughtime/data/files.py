@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from throughtime.checks import positive_int
-from throughtime.errors import DataError, InvalidType
+from throughtime.errors import DataError, InvalidType, InvalidValue
 
 # What is read of a folder, also with one of PACKED behind it. A file that is named
 # itself may have any name.
@@ -32,6 +32,47 @@ def read_text(paths: Sequence[str | Path]) -> str:
         InvalidType: ``paths`` is a single path.
     """
     return "".join(read_blocks(paths))
+
+
+def read_bytes(path: str | Path) -> bytes:
+    """What a file holds, unpacked if it ends in ``.gz`` or ``.zst``.
+
+    Raises:
+        DataError: it is missing, unreadable or damaged.
+    """
+    return b"".join(_contents(Path(path), BLOCK))
+
+
+def read_encoded(path: str | Path, encoding: str = "utf-8") -> str:
+    """The text of one file in any encoding, with a newline at the end of each line.
+
+    Otherwise as ``read_blocks``; the text may be empty.
+
+    Raises:
+        DataError: the file is missing, unreadable, binary, damaged, or in another
+            encoding.
+        InvalidValue: no such encoding.
+    """
+    path = Path(path)
+    try:
+        codecs.lookup(encoding)
+    except LookupError as error:
+        raise InvalidValue(
+            f"unknown encoding {encoding!r}: usual are utf-8, latin-1, cp1252, utf-16"
+        ) from error
+    content = read_bytes(path)
+    try:
+        text = content.decode(encoding)
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise DataError(
+            f"{path}:{line}: not {encoding} (byte {error.start} is "
+            f"0x{content[error.start]:02x}); say which it is, for example "
+            "with --encoding latin-1"
+        ) from error
+    if "\0" in text:
+        raise DataError(f"{path} is not a text file (it holds NUL bytes)")
+    return text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
 
 
 def read_blocks(paths: Sequence[str | Path], size: int = BLOCK) -> Iterator[str]:
