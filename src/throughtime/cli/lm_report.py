@@ -1,17 +1,21 @@
 """The report of a language-model run: what it learnt, and how the gradient flows."""
 
-import platform
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import torch
 from torch import Tensor
 
-from throughtime import __version__, init
 from throughtime.cli.lm_kinds import backend_used, describe
 from throughtime.cli.lm_measure import count_parameters
+from throughtime.cli.report_parts import (
+    events_section,
+    flow_section,
+    recurrent_spectra,
+    settings_section,
+    spectrum_section,
+)
 from throughtime.diagnostics import GradientFlow, gradient_flow
 from throughtime.losses import cross_entropy
 from throughtime.models import FixedWindowLM, LanguageModel
@@ -19,8 +23,6 @@ from throughtime.models.fixed_window import ParameterCount
 from throughtime.plots import (
     Bar,
     bars,
-    eigenvalues,
-    gradient_norm_against_lag,
     training_curves,
 )
 from throughtime.report import Figure, Report, Section, Table, render
@@ -70,8 +72,12 @@ def write_run_report(
                 sample=sample.strip("\n"),
             ),
             *_inside(task),
-            _events(records),
-            _settings(task),
+            events_section(records),
+            settings_section(
+                {**task.model.config.to_dict(), **task.config.to_dict()},
+                count_parameters(task.model),
+                backend_used(task.model),
+            ),
         ),
     )
     path = task.run.path / "report.html"
@@ -84,8 +90,8 @@ def _inside(task: "LanguageModelTask") -> list[Section]:
     model = task.model
     if isinstance(model, LanguageModel):
         return [
-            _flow(measure_flow(model, task.held_out_tokens)),
-            _spectrum(recurrent_spectra(model)),
+            flow_section(measure_flow(model, task.held_out_tokens)),
+            spectrum_section(recurrent_spectra(model)),
         ]
     rows = model.parameter_growth(range(1, model.config.window + 3))
     return [_growth(model.config.window, rows), _positions(model)]
@@ -140,22 +146,6 @@ def measure_flow(
     return gradient_flow(model.eval(), inputs, last_loss, whole_state=whole_state)
 
 
-def recurrent_spectra(model: LanguageModel) -> dict[str, init.Spectrum]:
-    """The spectrum of every square gate block of every W_hh."""
-    spectra: dict[str, init.Spectrum] = {}
-    for index, cell in enumerate(model.recurrent.cells):
-        weight = cell.prepare(model.recurrent.weights(index)).get("weight_hh")
-        if weight is None or weight.size(1) != cell.hidden_size:
-            continue  # no recurrent product, or not square as it is projected
-        count = cell.recurrent_gates
-        names = cell.gate_names[:count] or [f"gate {k}" for k in range(count)]
-        blocks = weight.detach().chunk(count)
-        for gate, block in zip(names if count > 1 else ("",), blocks, strict=True):
-            name = f"weight_hh{model.recurrent.suffixes[index]} {gate}".strip()
-            spectra[name] = init.spectrum(block)
-    return spectra
-
-
 def _draw_curves(
     records: list[dict[str, Any]], baseline: float, name: str, dark: bool
 ) -> Any:
@@ -175,70 +165,3 @@ def _results(result: "Evaluation", baseline: "Evaluation", name: str) -> Section
     header = ("", "perplexity", "bits per character", "nats per token")
     caption = f"Both predict the same {result.tokens:,} tokens of the held-out text."
     return Section("Held-out text", table=Table(header, rows, caption))
-
-
-def _flow(flows: Mapping[str, GradientFlow]) -> Section:
-    header = ("layer", "verdict", "mean change per step", "horizon (steps)")
-    rows = [
-        (name, flow.verdict, f"{torch.tensor(flow.rate).exp():.3f}", str(flow.horizon))
-        for name, flow in flows.items()
-    ]
-    return Section(
-        "Gradient through time",
-        "How much of the gradient of the last step's loss is left after so many steps "
-        "back. A line that falls fast means that the model can hardly learn from what "
-        "lies further back; from the horizon on, less than 1 % is left.",
-        figure=Figure(
-            lambda dark: gradient_norm_against_lag(flows, dark=dark),
-            "Norm of the gradient with respect to h against lag, one line per layer.",
-        ),
-        table=Table(header, rows),
-    )
-
-
-def _spectrum(spectra: Mapping[str, init.Spectrum]) -> Section:
-    header = ("matrix", "spectral radius", "largest singular value", "condition")
-    rows = [
-        (
-            name,
-            f"{s.spectral_radius:.3f}",
-            f"{s.spectral_norm:.3f}",
-            f"{s.condition_number:.3g}",
-        )
-        for name, s in spectra.items()
-    ]
-    return Section(
-        "Spectrum of the recurrent weights",
-        "Eigenvalues of each square block of W_hh; the dashed circle has radius 1. The "
-        "radius sets the long-run rate of growth, the largest singular value bounds "
-        "each single step.",
-        figure=Figure(
-            lambda dark: eigenvalues(spectra, dark=dark),
-            "Eigenvalues in the complex plane with the unit circle.",
-        ),
-        table=Table(header, rows),
-    )
-
-
-def _events(records: list[dict[str, Any]]) -> Section:
-    events = [record for record in records if record["record"] == "event"]
-    if not events:
-        return Section("Events", "Nothing out of the ordinary: no update was skipped.")
-    rows = [(e["kind"], str(e["step"]), e["message"]) for e in events[-50:]]
-    return Section("Events", table=Table(("event", "update", "what happened"), rows))
-
-
-def _settings(task: "LanguageModelTask") -> Section:
-    values = {**task.model.config.to_dict(), **task.config.to_dict()}
-    rows = [(key, str(value)) for key, value in values.items()]
-    rows += [
-        ("parameters", f"{count_parameters(task.model):,}"),
-        ("backend", backend_used(task.model)),
-        ("threads", str(torch.get_num_threads())),
-        (
-            "versions",
-            f"throughtime {__version__}, torch {torch.__version__}, "
-            f"Python {platform.python_version()}",
-        ),
-    ]
-    return Section("Settings", table=Table(("option", "value"), rows))

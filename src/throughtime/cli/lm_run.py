@@ -15,12 +15,12 @@ from throughtime.cli.lm_kinds import (
     network_config,
 )
 from throughtime.cli.lm_measure import count_parameters
-from throughtime.cli.own_cell import run_cell
 from throughtime.cli.reading import Seen, silent
 from throughtime.data import Text, Vocabulary, Words, load_vocabulary
 from throughtime.errors import InvalidValue, RunError
 from throughtime.models import LanguageModel, NGramLM
 from throughtime.models.ngram import join_markers, load_levels, read_arpa
+from throughtime.tasks.own_cell import run_cell
 from throughtime.training import RunFolder
 
 WEIGHTS = "model.safetensors"

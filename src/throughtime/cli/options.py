@@ -49,15 +49,15 @@ def usual(text: str, key: str) -> str:
 def finish(result: dict[str, Any] | list[dict[str, Any]], as_json: bool) -> None:
     """Print the result as one JSON object in the last line, if asked to."""
     if as_json:
-        typer.echo(json.dumps(_plain(result), default=str))
+        typer.echo(json.dumps(plain(result), default=str))
 
 
-def _plain(value: Any) -> Any:
-    """Numbers that are not finite, which JSON has no word for, become null."""
+def plain(value: Any) -> Any:
+    """As JSON has it: numbers that are not finite become null."""
     if isinstance(value, dict):
-        return {key: _plain(entry) for key, entry in value.items()}
+        return {key: plain(entry) for key, entry in value.items()}
     if isinstance(value, list):
-        return [_plain(entry) for entry in value]
+        return [plain(entry) for entry in value]
     if isinstance(value, float) and not math.isfinite(value):
         return None
     return value

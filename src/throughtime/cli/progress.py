@@ -28,6 +28,7 @@ def show_progress(
     writer: Any = None,
     time_budget: float | None = None,
     seen: Callable[[StepInfo], object] | None = None,
+    what: str = "tokens",
 ) -> None:
     """Draw the records of a training while it runs.
 
@@ -37,13 +38,16 @@ def show_progress(
         writer: TensorBoard writer, or None.
         time_budget: seconds after which the training ends, if it has not before.
         seen: is called with every update.
+        what: the targets are; of tokens the perplexity is shown.
     """
+    has_perplexity = what == "tokens"
+    ppl = "  perplexity {task.fields[ppl]:.2f}" if has_perplexity else ""
     columns = (
         TextColumn("epoch {task.fields[epoch]}"),
         BarColumn(bar_width=16),
         TaskProgressColumn(),
-        TextColumn("loss {task.fields[loss]:.3f}  perplexity {task.fields[ppl]:.2f}"),
-        TextColumn("{task.fields[speed]:,.0f} tokens/s"),
+        TextColumn("loss {task.fields[loss]:.3f}" + ppl),
+        TextColumn("{task.fields[speed]:,.0f} " + what + "/s"),
         TimeRemainingColumn(),
     )
     loss, speed = 0.0, 0.0
@@ -75,8 +79,8 @@ def show_progress(
                 bar.console.print(
                     f"epoch {record.epoch:>3}  train {loss:.4f}  "
                     f"held out {record.loss:.4f}  "
-                    f"perplexity {record.perplexity:.2f}  "
-                    f"{speed:,.0f} tokens/s"
+                    + (f"perplexity {record.perplexity:.2f}  " * has_perplexity)
+                    + f"{speed:,.0f} {what}/s"
                     + _reach(reaches)
                     + ("  best" if record.improved else "")
                 )

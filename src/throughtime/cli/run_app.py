@@ -7,12 +7,20 @@ import typer
 
 from throughtime.cli.options import Json, RunPath, finish
 
+Answering = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="KEY=VALUE",
+        help="An option of answering, as in beam_size=5; may be repeated.",
+    ),
+]
 Prompt = Annotated[str, typer.Option(help="Text to continue.")]
 
 
 def register(app: typer.Typer) -> None:
     """Add these commands to the command line."""
-    for command in (evaluate, compare, generate, complete, export):
+    for command in (evaluate, predict, explain, compare, generate, complete, export):
         app.command()(command)
 
 
@@ -22,7 +30,7 @@ def evaluate(
         list[Path] | None,
         typer.Argument(
             metavar="[FILE]...",
-            help="Texts or folders; none: the run's held-out part.",
+            help="Texts, folders, or a task's files; none: the run's held-out part.",
         ),
     ] = None,
     cache: Annotated[
@@ -36,17 +44,80 @@ def evaluate(
         bool,
         typer.Option("--dynamic", help="Let a network learn from what it has scored."),
     ] = False,
+    set_: Answering = None,
     as_json: Json = False,
 ) -> None:
-    """Measure how well a trained model predicts a text.
+    """Measure how well a trained model predicts a text, or answers a task's examples.
 
     What --cache and --dynamic have to choose is chosen on the run's held-out part.
 
     Example: throughtime evaluate runs/book other.txt --json
     """
     from throughtime.cli.evaluate import run_evaluation
+    from throughtime.cli.evaluate_task import evaluate_task
+    from throughtime.tasks.run import is_task_run
 
+    if is_task_run(run):
+        if cache is not None or dynamic:
+            from throughtime.errors import InvalidValue
+
+            raise InvalidValue("--cache and --dynamic are for language models only")
+        finish(evaluate_task(run, files or [], set_ or []), as_json)
+        return
     finish(run_evaluation(run, files or [], cache=cache, dynamic=dynamic), as_json)
+
+
+def predict(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="A run of a task.")],
+    source: Annotated[
+        str,
+        typer.Argument(
+            metavar="[INPUT]", help="A file, - for standard input, or the input itself."
+        ),
+    ] = "-",
+    set_: Answering = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Write the answers here.", metavar="FILE")
+    ] = None,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace an existing --out.")
+    ] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="One JSON object a line instead of text.")
+    ] = False,
+) -> None:
+    """Let a trained model answer: a line for each text, series, picture or recording.
+
+    Example: throughtime predict runs/reviews "a sweet and funny film"
+    """
+    from throughtime.cli.predict import run_prediction
+
+    run_prediction(
+        run,
+        source,
+        settings=set_ or [],
+        out=out,
+        overwrite=overwrite,
+        as_json=as_json,
+    )
+
+
+def explain(
+    run: Annotated[
+        Path, typer.Argument(metavar="RUN", help="A run of train classify on texts.")
+    ],
+    text: Annotated[str, typer.Argument(help="One text.")],
+    as_json: Json = False,
+) -> None:
+    """Show how a classifier of texts comes to its answer, word by word.
+
+    The whole sum of naive Bayes, and what each word does to the network's answer.
+
+    Example: throughtime explain runs/reviews "a sweet and funny film"
+    """
+    from throughtime.cli.explain import run_explanation
+
+    finish(run_explanation(run, text), as_json)
 
 
 def compare(

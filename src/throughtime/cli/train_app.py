@@ -13,12 +13,16 @@ from throughtime.cli.options import (
     finish,
     usual,
 )
+from throughtime.cli.task_app import register
 
 train_app = typer.Typer(
     help="Train a model of one task.",
     no_args_is_help=True,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+
+
+register(train_app)
 
 
 @train_app.command("lm")

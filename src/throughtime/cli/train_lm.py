@@ -41,7 +41,6 @@ from throughtime.cli.lm_run import (
     run_kind,
 )
 from throughtime.cli.lm_table import print_results
-from throughtime.cli.own_cell import Kept, keep_own_cell
 from throughtime.cli.progress import show_progress
 from throughtime.cli.reading import show_reading
 from throughtime.cli.settings import parse_value, sort_settings
@@ -49,6 +48,7 @@ from throughtime.data import Vocabulary, load_vocabulary, streams
 from throughtime.errors import DataError, InvalidValue, RunError
 from throughtime.models import LanguageModel, NGramLM
 from throughtime.models.output import needs_counts
+from throughtime.tasks.own_cell import Kept, keep_own_cell
 from throughtime.training import (
     Position,
     Problem,

@@ -1,7 +1,7 @@
 r"""Many to one: a label or a number for a whole sequence.
 
-    h_1..h_T = network(x_1..x_T),   s = pooling(h_1..h_T)
-    P(label | x) = softmax(U s + b)            or a number, u·s + b
+h_1..h_T = network(x_1..x_T),   s = pooling(h_1..h_T)
+P(label | x) = softmax(U s + b)            or a number, u·s + b
 """
 
 from collections.abc import Mapping

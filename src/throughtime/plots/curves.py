@@ -18,6 +18,7 @@ def training_curves(
     *,
     baseline: float | None = None,
     baseline_name: str = "baseline",
+    per: str = "token",
     dark: bool = False,
 ) -> Figure:
     """Draw the records of a ``metrics.jsonl``.
@@ -26,6 +27,7 @@ def training_curves(
         records: lines of the file; those without a finite loss are left out.
         baseline: held-out loss of another model, nats per token, as a level line.
         baseline_name: what it is called.
+        per: what the loss is of; a ``token`` has a perplexity, on a second axis.
         dark: for a dark page.
     """
     train = _points(records, "step")
@@ -42,16 +44,19 @@ def training_curves(
         if baseline is not None:
             axes.axhline(baseline, label=baseline_name, **line_style(2, dark))
         axes.set_xlabel("updates")
-        axes.set_ylabel("loss (nats per token)")
+        axes.set_ylabel(
+            "loss (nats per token)" if per == "token" else f"loss per {per}"
+        )
         losses = np.concatenate([train[:, 1], valid[:, 1]])
         if len(losses):
             # The first updates start at ln V and would flatten the rest.
             low, high = losses.min(), np.quantile(losses, 0.98)
             low = low if baseline is None else min(low, baseline)
             axes.set_ylim(low - 0.05 * (high - low), high + 0.1 * (high - low) + 1e-9)
-        right = axes.secondary_yaxis("right", functions=(np.exp, _log))
-        right.set_ylabel("perplexity")
-        right.yaxis.set_major_locator(MaxNLocator(5))
+        if per == "token":
+            right = axes.secondary_yaxis("right", functions=(np.exp, _log))
+            right.set_ylabel("perplexity")
+            right.yaxis.set_major_locator(MaxNLocator(5))
         add_legend(figure, loc="outside upper center", ncols=3)
     return figure
 

@@ -70,6 +70,8 @@ class Task(ABC):
     config_type: ClassVar[type]
     # Options of model and training that suit the task better than their defaults.
     usual: ClassVar[Mapping[str, Any]] = {}
+    # Options that may change when a trained model is asked, such as ``beam_size``.
+    answering: ClassVar[tuple[str, ...]] = ()
 
     options: Any
 
@@ -99,6 +101,14 @@ class Task(ABC):
     @abstractmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Self:
         """The task that ``to_dict`` wrote."""
+
+    @classmethod
+    def own_parts(
+        cls, raw: Sequence[RawExample], options: Any
+    ) -> dict[str, list[RawExample]] | None:
+        """The parts that the files themselves name: train, valid, test; or None."""
+        del raw, options
+        return None
 
     @classmethod
     def split(
@@ -158,6 +168,11 @@ class Task(ABC):
         """What a report shows of this task beside figures and curves."""
         del model, raw, evaluation
         return []
+
+    def files(self, train: Sequence[RawExample]) -> dict[str, bytes]:
+        """Further files that a run folder keeps, by name."""
+        del train
+        return {}
 
     def describe(self) -> str:
         """What was learnt of the data, in one line, as ``2 labels, 9,412 words``."""

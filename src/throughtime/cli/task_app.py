@@ -1,0 +1,179 @@
+"""The ``train`` commands of tasks: their options come from the dataclasses of options.
+
+What a field says about itself becomes an option of the command, so that code, config
+and command line use one word for one thing.
+"""
+
+import inspect
+from collections.abc import Callable
+from dataclasses import fields
+from pathlib import Path
+from typing import Annotated, Any, get_args
+
+import typer
+
+from throughtime.cli.options import Json, Settings
+from throughtime.tasks.registry import TASKS, options_class
+
+Files = Annotated[
+    list[Path] | None,
+    typer.Argument(metavar="[FILE]...", help="Files or folders to train on."),
+]
+# Options that all tasks have, in the order of the help.
+COMMON: dict[str, Any] = {
+    "cell": Annotated[
+        str | None,
+        typer.Option(
+            help="See 'throughtime cells'; one of your own, as file.py:MyCell; or "
+            "none: no hidden state.",
+            metavar="NAME",
+        ),
+    ],
+    "hidden_size": Annotated[int | None, typer.Option(help="Units per layer.")],
+    "num_layers": Annotated[int | None, typer.Option(help="Layers.")],
+    "bidirectional": Annotated[
+        bool | None,
+        typer.Option("--bidirectional/--one-direction", help="Also read from the end."),
+    ],
+    "dropout": Annotated[float | None, typer.Option(help="Share left out.")],
+    "batch_size": Annotated[int | None, typer.Option(help="Examples per update.")],
+    "learning_rate": Annotated[float | None, typer.Option(help="Step size.")],
+    "optimizer": Annotated[str | None, typer.Option(help="Of torch.optim.")],
+    "max_norm": Annotated[
+        float | None, typer.Option(help="Clip the gradient norm here.")
+    ],
+    "truncation": Annotated[
+        str | None, typer.Option(help="full, chunked or random.", metavar="KIND")
+    ],
+    "tau": Annotated[
+        int | None, typer.Option(help="Steps the gradient flows back, unless full.")
+    ],
+    "epochs": Annotated[int | None, typer.Option(help="Passes over the examples.")],
+    "time_budget": Annotated[
+        float | None, typer.Option(help="Stop training after so many seconds.")
+    ],
+    "valid": Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Held out: files, or a share.  \\[default: 0.1]", metavar="FILE|SHARE"
+        ),
+    ],
+    "test": Annotated[
+        list[Path] | None,
+        typer.Option(help="Measured at the end only.", metavar="FILE"),
+    ],
+    "out": Annotated[
+        Path | None,
+        typer.Option(help="Run folder to make.  \\[default: runs/TASK-DATE-TIME]"),
+    ],
+    "resume": Annotated[
+        Path | None, typer.Option(help="Continue this run.", metavar="RUN")
+    ],
+    "overwrite": Annotated[
+        bool, typer.Option("--overwrite", help="Replace an existing --out folder.")
+    ],
+    "seed": Annotated[int | None, typer.Option(help="Seed of everything random.")],
+    "set_": Settings,
+    "tensorboard": Annotated[
+        bool, typer.Option("--tensorboard", help="Also write TensorBoard events.")
+    ],
+    "as_json": Json,
+}
+# Of these, what is no option of model or training.
+HANDLED = ("valid", "test", "out", "resume", "overwrite", "set_", "tensorboard")
+
+
+def register(app: typer.Typer) -> None:
+    """Add a command for every task."""
+    for name in TASKS:
+        app.command(name)(make_command(name))
+
+
+def make_command(name: str) -> Callable[..., None]:
+    """The command that trains one task."""
+    kind = options_class(name)
+    hints: dict[str, Any] = {"files": Files}
+    for entry in fields(kind):
+        hints[entry.name] = _annotation(entry)
+    hints.update(COMMON)
+    parameters = [
+        inspect.Parameter(
+            key,
+            inspect.Parameter.KEYWORD_ONLY,
+            default=False if key in ("overwrite", "tensorboard", "as_json") else None,
+            annotation=hint,
+        )
+        for key, hint in hints.items()
+    ]
+
+    def command(**given: Any) -> None:
+        _train(name, given)
+
+    command.__doc__ = kind.__doc__
+    command.__name__ = name
+    command.__annotations__ = hints
+    command.__signature__ = inspect.Signature(parameters)
+    return command
+
+
+def _annotation(entry: Any) -> Any:
+    """A field of options as typer reads it; None where nothing is given."""
+    text, metavar = entry.metadata["help"], entry.metadata["metavar"]
+    if entry.default is not None and not isinstance(entry.default, bool):
+        shown = str(entry.default).replace("[", "\\[")
+        text += f"  \\[default: {shown}]"
+    dashed = entry.name.replace("_", "-")
+    kind = entry.type
+    plain = next((t for t in get_args(kind) if t is not type(None)), kind)
+    if plain is bool:
+        names = (f"--{dashed}/--no-{dashed}",)
+        if entry.default:
+            text += "  \\[default: yes]"
+        return Annotated[bool | None, typer.Option(*names, help=text)]
+    return Annotated[
+        plain | None, typer.Option(f"--{dashed}", help=text, metavar=metavar)
+    ]
+
+
+def _train(name: str, given: dict[str, Any]) -> None:
+    from throughtime.cli.launch import begun_run
+    from throughtime.cli.options import finish
+    from throughtime.cli.train_task import resume_task, run_task, start_task
+    from throughtime.training import join_team
+
+    as_json = given.pop("as_json")
+    handled = {key: given.pop(key) for key in HANDLED}
+    files = given.pop("files") or []
+    chosen = {key: value for key, value in given.items() if value is not None}
+    resume, out = handled["resume"], handled["out"]
+    with join_team() as team:
+        begun = begun_run(out, resume, team)
+        if begun is not None:
+            task = resume_task(name, begun, team=team)
+        elif resume is not None:
+            others = {key: handled[key] for key in ("valid", "test", "out")}
+            others["overwrite"] = handled["overwrite"] or None
+            others["FILE"] = files or None
+            task = resume_task(
+                name,
+                resume,
+                changed=chosen,
+                settings=handled["set_"] or [],
+                others=others,
+                team=team,
+            )
+        else:
+            task = start_task(
+                name,
+                files,
+                valid=handled["valid"] or [],
+                test=handled["test"] or [],
+                given=chosen,
+                settings=handled["set_"] or [],
+                out=out,
+                overwrite=handled["overwrite"],
+                team=team,
+            )
+        result = run_task(task, tensorboard=handled["tensorboard"])
+    if team.is_first:
+        finish(result, as_json)

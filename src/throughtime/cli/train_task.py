@@ -1,0 +1,239 @@
+"""``throughtime train TASK``: from files to a trained, measured, reported model."""
+
+import json
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import torch
+from rich.console import Console
+
+from throughtime.cli.launch import check_same, launch_entry
+from throughtime.cli.lm_measure import count_parameters
+from throughtime.cli.progress import show_progress
+from throughtime.cli.report_parts import recurrent_layers
+from throughtime.cli.settings import parse_value
+from throughtime.cli.task_report import write_task_report
+from throughtime.cli.task_settings import sort_task_settings
+from throughtime.cli.task_table import print_figures
+from throughtime.data.examples import Examples
+from throughtime.errors import InvalidValue, RunError
+from throughtime.tasks.measure import mean_loss, measure
+from throughtime.tasks.own_cell import keep_own_cell
+from throughtime.tasks.registry import task_class
+from throughtime.tasks.run import TASK_FILE, TaskRun, prepare_task_run
+from throughtime.tasks.source import Parts, data_source, fingerprint, load_parts
+from throughtime.tasks.task import Evaluation
+from throughtime.training import RunFolder, TrainingConfig, train
+from throughtime.training.door import check_team
+from throughtime.training.team import ALONE, Team
+from throughtime.training.tensorboard import open_writer
+
+# What may change when a run goes on.
+CHANGING = ("epochs", "time_budget")
+
+
+@dataclass(frozen=True)
+class Training:
+    """Everything a training needs, checked and in memory."""
+
+    run: TaskRun
+    config: TrainingConfig
+    parts: Parts
+    train: Examples
+    held_out: Examples
+    resumed: bool
+    team: Team = ALONE
+
+
+def start_task(
+    name: str,
+    files: list[Path],
+    *,
+    valid: list[str],
+    test: list[Path],
+    given: dict[str, Any],
+    settings: list[str],
+    out: Path | None,
+    overwrite: bool,
+    team: Team = ALONE,
+) -> Training:
+    """Read the data, build the network, make the run folder.
+
+    Args:
+        name: of the task.
+        files: to train on.
+        valid: one share, or files.
+        test: files.
+        given: options with a name of their own on the command line.
+        settings: ``key=value`` for any others.
+        out: the folder to make; None: one with date and time.
+        overwrite: whether a run there is replaced.
+        team: processes that train together.
+
+    Raises:
+        ThroughtimeError: anything the user gave cannot be used; nothing is written.
+    """
+    kind = task_class(name)
+    sorted_ = sort_task_settings(kind, given, settings)
+    options = kind.options_type(**sorted_.options)
+    model_config = kind.config_type.from_dict(sorted_.model)
+    config = TrainingConfig.from_dict(sorted_.training)
+    check_team(team, config, config.batch_size)
+    path = out or Path("runs") / f"{name}-{datetime.now():%Y%m%d-%H%M%S}"
+    path = Path(team.share(str(path)))
+    if team.is_first:
+        RunFolder.check_target(path, overwrite=overwrite)
+    source = data_source(files, valid, test, config.seed)
+    with Console(quiet=not team.is_first).status("reading"):
+        parts = load_parts(kind, options, source)
+        task = kind.fit(parts.train, options)
+        train_examples, held_out = task.encode(parts.train), task.encode(parts.held_out)
+    entry = {**source.to_dict(), "sha256": fingerprint(source)}
+    check_same(team, {"content of the data": entry["sha256"]})
+    torch.manual_seed(config.seed)
+    model = task.build(model_config)
+    own = keep_own_cell(model_config.cell)
+    notes = {
+        "task": name,
+        "data": entry,
+        "model": {**model_config.to_dict(), "cell": own.cell},
+        "training": config.to_dict(),
+        **own.config,
+        **launch_entry(),
+    }
+    folder = RunFolder(path, notes)
+    if team.is_first:
+        content = json.dumps(task.to_dict(), ensure_ascii=False).encode()
+        folder = RunFolder.create(
+            path,
+            notes,
+            model,
+            files={TASK_FILE: content, **task.files(parts.train), **own.files},
+            overwrite=overwrite,
+        )
+    run = TaskRun(folder, task, model, source)
+    return Training(run, config, parts, train_examples, held_out, False, team)
+
+
+def resume_task(
+    name: str,
+    path: Path,
+    *,
+    changed: dict[str, Any] | None = None,
+    settings: list[str] | None = None,
+    others: dict[str, Any] | None = None,
+    team: Team = ALONE,
+) -> Training:
+    """Open a run to continue it.
+
+    Raises:
+        InvalidValue: an option that cannot change within a run.
+        RunError: no run of this task, a damaged one, or its data has changed.
+    """
+    run = prepare_task_run(path)
+    if run.task.name != name:
+        raise RunError(
+            f"{path} is a run of 'train {run.task.name}', not of 'train {name}'; "
+            "continue it with that"
+        )
+    training = dict(run.folder.config["training"])
+    found = dict(changed or {})
+    for pair in settings or []:
+        key, _, text = pair.partition("=")
+        found[key] = parse_value(text)
+    found |= {key: value for key, value in (others or {}).items() if value is not None}
+    for key, value in found.items():
+        if key not in CHANGING:
+            raise InvalidValue(
+                f"{key} cannot change within a run ({' and '.join(CHANGING)} can); "
+                "leave it out, or start a new run without --resume"
+            )
+        training[key] = value
+    config = TrainingConfig.from_dict(training)
+    with Console(quiet=not team.is_first).status("reading"):
+        parts = load_parts(type(run.task), run.task.options, run.source)
+        train_examples = run.task.encode(parts.train)
+        held_out = run.task.encode(parts.held_out)
+    return Training(run, config, parts, train_examples, held_out, True, team)
+
+
+def run_task(training: Training, *, tensorboard: bool) -> dict[str, Any]:
+    """Train, measure beside the baselines, write the report.
+
+    Returns:
+        The figures of held-out and test parts, and the paths of run and report; in a
+        team the first process's alone.
+    """
+    run, team, parts = training.run, training.team, training.parts
+    console = Console(quiet=not team.is_first)
+    counts = f"{len(parts.train):,} to train on, {len(parts.held_out):,} held out"
+    counts += f", {len(parts.test):,} to test on" if parts.test else ""
+    console.print(
+        f"data    {run.source.title}: {counts}\n"
+        f"learnt  {run.task.describe()}\n"
+        f"model   {run.config.cell}, {count_parameters(run.model):,} parameters\n"
+        f"run     {run.folder.path} (backend {backends(run)}, "
+        f"{torch.get_num_threads()} threads"
+        + (f", {team.size} processes)" if team.size > 1 else ")"),
+        highlight=False,
+    )
+    writer = None
+    if tensorboard and team.is_first:
+        writer = open_writer(run.folder.path / "tensorboard")
+    size = training.config.batch_size
+    records = train(
+        run.model,
+        training.train,
+        training.config,
+        run=run.folder,
+        validate=lambda model: mean_loss(model, training.held_out, size),
+        resume=training.resumed,
+        team=team,
+    )
+    show_progress(
+        records,
+        console,
+        writer=writer,
+        time_budget=training.config.time_budget,
+        what="targets",
+    )
+    if not team.is_first:
+        return {}
+    run.folder.load_weights(run.model)
+    results: dict[str, dict[str, Evaluation]] = {}
+    with console.status("measuring"):
+        held_out = parts.held_out
+        results["held out"] = measure(run, held_out, training.held_out, parts.train)
+        if parts.test:
+            encoded = run.task.encode(parts.test)
+            results["test"] = measure(run, parts.test, encoded, parts.train)
+    with console.status("writing the report"):
+        report = write_task_report(training, results)
+    for part, found in results.items():
+        print_figures(console, part, found)
+    console.print(f"run     {run.folder.path}\nreport  {report}", highlight=False)
+    return {
+        "run": str(run.folder.path),
+        "report": str(report),
+        **{
+            part.replace(" ", "_"): {name: e.figures for name, e in found.items()}
+            for part, found in results.items()
+        },
+    }
+
+
+def backends(run: TaskRun) -> str:
+    """What runs the time loops of a model."""
+    used = {layers.backend_used for _, layers in recurrent_layers(run.model)}
+    return ", ".join(sorted(used)) or "none"
+
+
+def all_settings(training: Training) -> dict[str, Any]:
+    """Every option of task, model and training."""
+    return {
+        **asdict(training.run.task.options),
+        **training.run.config.to_dict(),
+        **training.config.to_dict(),
+    }
