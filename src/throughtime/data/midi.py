@@ -1,5 +1,6 @@
 """MIDI files as piano rolls with steps of one length, and back."""
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +23,9 @@ MOST_STEPS = 1_000_000
 def read_midi(path: str | Path, *, step: str = "quarter") -> Roll:
     """Which pitches sound at each step, all tracks together.
 
-    Beginning and end of a note go to the nearest border between steps; what is shorter
-    sounds for one step. The channel of percussion is left out.
+    Beginning and end of a note go to the nearest border between steps; a note that
+    would vanish sounds in the one step it lies in. The channel of percussion is left
+    out.
 
     Args:
         path: a ``.mid`` file.
@@ -152,11 +154,21 @@ def _notes(messages: Any, ticks: float) -> tuple[list[tuple[int, int, int]], int
         key = message.channel, message.note
         # A note struck again ends the one before; velocity 0 is a way to end a note.
         if key in begun:
-            first = round(begun.pop(key) / ticks)
-            notes.append((first, max(first + 1, round(time / ticks)), message.note))
+            notes.append(_steps(begun.pop(key), time, ticks, message.note))
         if message.type == "note_on" and message.velocity > 0:
             begun[key] = time
-    for (_, pitch), start in begun.items():
-        first = round(start / ticks)
-        notes.append((first, max(first + 1, round(time / ticks)), pitch))
-    return notes, max([round(time / ticks), *(last for _, last, _ in notes)])
+    notes += [_steps(start, time, ticks, p) for (_, p), start in begun.items()]
+    return notes, max([_nearest(time / ticks), *(last for _, last, _ in notes)])
+
+
+def _steps(start: int, end: int, ticks: float, pitch: int) -> tuple[int, int, int]:
+    first, last = _nearest(start / ticks), _nearest(end / ticks)
+    if first == last:
+        first = int((start + end) / 2 / ticks)
+        last = first + 1
+    return first, last, pitch
+
+
+def _nearest(border: float) -> int:
+    """Halves go up, always; ``round`` would send every other one down."""
+    return math.floor(border + 0.5)

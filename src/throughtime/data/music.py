@@ -166,7 +166,8 @@ def _pieces(values: Any, before: str, part: str | None) -> list[Piece]:
 def _is_one_piece(values: Sequence[Any]) -> bool:
     """Whether pitches stand in lists of depth two rather than three."""
     inner = [v for value in values if isinstance(value, list) for v in value]
-    return any(not isinstance(v, list) and v is not None for v in inner)
+    known = [v for v in inner if v is not None]
+    return bool(known) and not any(isinstance(v, list) for v in known)
 
 
 def _roll(steps: Any, where: str) -> Roll:

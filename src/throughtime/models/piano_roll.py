@@ -80,11 +80,7 @@ class PianoRollModel(nn.Module):
         present = batch.get("inputs_present")
         if present is not None:
             inputs = inputs.masked_fill(~present.unsqueeze(-1), 0)
-        features, _ = self.network(
-            inputs,
-            lengths=batch["inputs_lengths"],
-            carry_gain=batch.get("carry_gain"),
-        )
+        features, _ = self.network(inputs, lengths=batch["inputs_lengths"])
         return self.output(features)
 
     def frame_losses(self, batch: Batch) -> tuple[Tensor, Tensor]:

@@ -59,7 +59,7 @@ class Music(Task):
         "dropout": 0.3,
         "optimizer": "adam",
         "learning_rate": 0.003,
-        "clip": 1.0,
+        "max_norm": 1.0,
         "batch_size": 8,
         "epochs": 150,
     }
