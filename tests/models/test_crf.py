@@ -65,9 +65,7 @@ def test_log_likelihood_of_full_and_partial_labels(crf, emissions):
             given = [
                 score
                 for labels, score in every.items()
-                if all(
-                    labels[t] == targets[t, n] for t in range(length) if mask[t, n]
-                )
+                if all(labels[t] == targets[t, n] for t in range(length) if mask[t, n])
             ]
             want = log_sum(given) - log_sum(every.values())
             torch.testing.assert_close(got[n], want, rtol=0, atol=1e-12)

@@ -197,9 +197,7 @@ class CRF(nn.Module):
             self.end + self.last_penalty,
         )
 
-    def marginals(
-        self, emissions: Tensor, lengths: Tensor | Iterable[int]
-    ) -> Tensor:
+    def marginals(self, emissions: Tensor, lengths: Tensor | Iterable[int]) -> Tensor:
         """p(y_t = k | x), (T, B, K), 0 beyond the lengths."""
         steps, counted = self._check(emissions, lengths)
         if not len(emissions):
