@@ -89,7 +89,7 @@ def test_words_alone(tmp_path):
         ("a O\n", {"word": "0"}, "no column '0' for words"),
         (UNIVERSAL, {"label": "POS"}, "no column 'POS' .*FORM, LEMMA, UPOS.* of these"),
         ("a\tO\n\tO\n", {}, r"a\.conll:2: no word in column 1"),
-        ("", {}, r"a\.conll is empty"),
+        ("", {}, r"a\.conll holds no token"),
         ("# only this\n", {}, "holds no token"),
         ("-DOCSTART- O\n\n", {}, "holds no token"),
     ],
@@ -97,6 +97,14 @@ def test_words_alone(tmp_path):
 def test_files_that_cannot_be_used(tmp_path, text, options, says):
     with pytest.raises(DataError, match=says):
         read_conll(write(tmp_path, "a.conll", text), **options)
+
+
+def test_encoding(tmp_path):
+    (tmp_path / "a.conll").write_bytes("caf\xe9 NOUN\n".encode("latin-1"))
+    with pytest.raises(DataError, match=r"a\.conll:1: not utf-8"):
+        read_conll(tmp_path / "a.conll")
+    found = read_conll(tmp_path / "a.conll", encoding="latin-1")
+    assert found[0].words == ("caf\xe9",)
 
 
 def test_missing_file(tmp_path):

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from throughtime.data.files import read_text
+from throughtime.data.files import read_encoded
 from throughtime.errors import DataError
 
 COLUMNS = (
@@ -47,6 +47,7 @@ def read_conll(
     word: str | None = None,
     label: str | None = None,
     labelled: bool = True,
+    encoding: str = "utf-8",
 ) -> list[Sentence]:
     r"""The sentences of a column file, which may be packed (.gz, .zst).
 
@@ -61,9 +62,11 @@ def read_conll(
         word: column of words, by name or by number from 1; default: FORM, or 1.
         label: column of labels, by name or number; default: UPOS, or the last one.
         labelled: without, labels are not read, and lines may lack them.
+        encoding: of the file.
 
     Raises:
         DataError: the file cannot be used; it names file and line.
+        InvalidValue: no such encoding.
 
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
@@ -74,7 +77,7 @@ def read_conll(
     (('In', 'Paris'), ('O', 'B-place'), 4)
     """
     path = Path(path)
-    lines = read_text([path]).split("\n")
+    lines = read_encoded(path, encoding).split("\n")
     separator = "\t" if any("\t" in line.strip() for line in _tokens(lines)) else " "
     rows = [_fields(line, separator) for line in lines]
     names = _names(path, lines, separator)
