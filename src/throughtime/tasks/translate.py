@@ -1,0 +1,411 @@
+"""``train translate``: from one text to another."""
+
+import json
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Self, cast
+
+import torch
+from torch import Tensor, nn
+
+from throughtime.data.examples import Examples
+from throughtime.data.parallel import plain, read_pairs, read_sources
+from throughtime.data.vocabulary import Vocabulary, build_vocabulary
+from throughtime.errors import DataError, InvalidValue
+from throughtime.models.encoder_decoder import EncoderDecoder
+from throughtime.models.encoder_decoder_config import EncoderDecoderConfig
+from throughtime.models.front_ends import TokenFrontEnd
+from throughtime.models.word_table import WordTable
+from throughtime.tasks.task import Evaluation, RawExample, Task
+from throughtime.tasks.text_scores import text_scores
+from throughtime.tasks.translate_options import TranslateOptions
+
+if TYPE_CHECKING:
+    from throughtime.report import Section
+
+# Texts that are answered side by side.
+AT_ONCE = 100
+END = "\n"
+
+
+class Translate(Task):
+    """One text from another: translation, summaries, transliteration.
+
+    Args:
+        options: what the user chose.
+        vocabularies: of sources and of targets.
+        ratio: tokens of targets for each of the sources, in training.
+        cut: how many sources and targets of training are longer than is read of them.
+    """
+
+    name: ClassVar[str] = "translate"
+    options_type: ClassVar[type] = TranslateOptions
+    config_type: ClassVar[type] = EncoderDecoderConfig
+    usual: ClassVar[Mapping[str, Any]] = {
+        "hidden_size": 256,
+        "bidirectional": True,
+        "dropout": 0.3,
+    }
+    answering: ClassVar[tuple[str, ...]] = (
+        "beam_size",
+        "length_penalty",
+        "tokenise",
+        "copy_unknown",
+        "attention",
+    )
+
+    options: TranslateOptions
+
+    def __init__(
+        self,
+        options: TranslateOptions,
+        vocabularies: tuple[Vocabulary, Vocabulary],
+        ratio: float,
+        cut: tuple[int, int] = (0, 0),
+    ) -> None:
+        self.options, self.ratio, self.cut = options, ratio, cut
+        self.source, self.target = vocabularies
+
+    # ---- data
+
+    @classmethod
+    def read(
+        cls, files: Sequence[Path], options: TranslateOptions
+    ) -> list[RawExample]:
+        """One example for each pair, grouped by source."""
+        pairs = read_pairs(
+            files,
+            source=options.source,
+            target=options.target,
+            encoding=options.encoding,
+            delimiter=options.delimiter,
+            missing=options.missing,
+        )
+        fold = str.lower if options.lowercase else str
+        return [
+            RawExample(fold(a), fold(b), where, group=fold(a)) for a, b, where in pairs
+        ]
+
+    @classmethod
+    def fit(cls, raw: Sequence[RawExample], options: TranslateOptions) -> Self:
+        """Learn the vocabularies."""
+        first = raw[0].target if raw else None
+        if all(example.target == first for example in raw):
+            raise DataError(
+                f"all {len(raw)} targets are the same ({first!r}), so there is nothing "
+                "to learn; check which column holds the targets"
+            )
+        sources = [example.input for example in raw]
+        targets = [example.target for example in raw]
+        size = options.vocabulary_size
+        if options.joint_vocabulary:
+            both = _vocabulary([*sources, *targets], options.unit, size, options)
+            vocabularies = both, both
+        else:
+            vocabularies = (
+                _vocabulary(sources, options.unit, size, options),
+                _vocabulary(
+                    targets,
+                    options.unit_of_targets,
+                    options.target_vocabulary_size or size,
+                    options,
+                ),
+            )
+        lengths = [
+            [len(vocabulary.encode(text + END)) for text in texts]
+            for vocabulary, texts in zip(vocabularies, (sources, targets), strict=True)
+        ]
+        limits = (options.max_source, options.max_target)
+        cut = [
+            sum(n - 1 > limit for n in part) if limit else 0
+            for part, limit in zip(lengths, limits, strict=True)
+        ]
+        ratio = sum(lengths[1]) / sum(lengths[0])
+        return cls(options, vocabularies, ratio, (cut[0], cut[1]))
+
+    def to_dict(self) -> dict[str, Any]:
+        return {
+            "options": asdict(self.options),
+            "source": json.loads(self.source.to_json()),
+            "target": None
+            if self.options.joint_vocabulary
+            else json.loads(self.target.to_json()),
+            "ratio": self.ratio,
+            "cut": list(self.cut),
+        }
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Self:
+        source = Vocabulary.from_json(json.dumps(values["source"]))
+        own = values["target"]
+        target = source if own is None else Vocabulary.from_json(json.dumps(own))
+        cut = values["cut"]
+        return cls(
+            TranslateOptions(**values["options"]),
+            (source, target),
+            values["ratio"],
+            (cut[0], cut[1]),
+        )
+
+    def encode(self, raw: Sequence[RawExample], *, labelled: bool = True) -> Examples:
+        """Sources and targets as tokens, an end token behind each."""
+        options = self.options
+        parts = {"inputs": [self._source_tokens(example.input) for example in raw]}
+        if labelled:
+            parts["targets"] = [
+                _tokens(self.target, example.target, options.max_target)
+                for example in raw
+            ]
+        return Examples(parts)
+
+    def _source_tokens(self, text: str) -> Tensor:
+        return _tokens(self.source, text, self.options.max_source)
+
+    def build(self, config: EncoderDecoderConfig) -> EncoderDecoder:
+        if config.shared and not self.options.joint_vocabulary:
+            raise InvalidValue(
+                "shared is one embedding for sources and targets, which need one "
+                "vocabulary for it: joint_vocabulary"
+            )
+        return EncoderDecoder(
+            TokenFrontEnd(len(self.source), config.embedded),
+            len(self.target),
+            _end(self.target),
+            config,
+        )
+
+    def describe(self) -> str:
+        names = {"char": "characters", "word": "words", "bpe": "subwords"}
+        parts = [
+            f"{len(vocabulary):,} {names[vocabulary.unit]} of {side}"
+            for vocabulary, side in ((self.source, "sources"), (self.target, "targets"))
+        ]
+        if self.options.joint_vocabulary:
+            parts = [f"{len(self.source):,} {names[self.source.unit]} of both sides"]
+        limits = (self.options.max_source, self.options.max_target)
+        for side, limit, count in zip(
+            ("sources", "targets"), limits, self.cut, strict=True
+        ):
+            if count:
+                parts.append(f"{count:,} {side} cut to {limit:,} tokens")
+        return ", ".join(parts)
+
+    # ---- figures
+
+    def evaluate(
+        self, model: nn.Module, raw: Sequence[RawExample], examples: Examples
+    ) -> Evaluation:
+        """BLEU, chrF, exact answers and the perplexity of a token.
+
+        A source that comes with several targets is answered once, and all of them are
+        right. Details hold ``sources``, ``references`` and ``answers``.
+        """
+        del examples  # its targets may be cut
+        sources, references = _by_source(raw)
+        answers = [
+            found["text"]
+            for found in self.predict(model, [RawExample(s, None, "") for s in sources])
+        ]
+        figures = self._scores(answers, references)
+        figures["perplexity"] = self._perplexity(model, raw)
+        return Evaluation(
+            figures,
+            {"sources": sources, "references": references, "answers": answers},
+        )
+
+    def _scores(
+        self, answers: Sequence[str], references: Sequence[Sequence[str]]
+    ) -> dict[str, float]:
+        options = self.options
+        return text_scores(
+            answers,
+            references,
+            tokenise=options.tokeniser,
+            lowercase=options.lowercase,
+        )
+
+    def _perplexity(self, model: nn.Module, raw: Sequence[RawExample]) -> float:
+        """exp of the mean -log P of a token of the whole targets."""
+        whole = Examples(
+            {
+                "inputs": [self._source_tokens(example.input) for example in raw],
+                "targets": [_tokens(self.target, e.target, None) for e in raw],
+            }
+        )
+        total, count = 0.0, 0
+        with torch.no_grad():
+            for indices in _alike(whole):
+                loss, number = cast(EncoderDecoder, model).batch_loss(
+                    whole.batch(indices)
+                )
+                total, count = total + float(loss), count + number
+        return math.exp(min(total / max(count, 1), 700.0))
+
+    def baselines(
+        self, train: Sequence[RawExample], raw: Sequence[RawExample]
+    ) -> dict[str, Evaluation]:
+        """Copied sources, the most frequent target, and words one by one."""
+        sources, references = _by_source(raw)
+        common = Counter(example.target for example in train).most_common(1)[0][0]
+        answers = {
+            "copy of the source": list(sources),
+            "most frequent target": [common] * len(sources),
+        }
+        if self.source.unit == self.target.unit == "word":
+            table = WordTable([(e.input.split(), e.target.split()) for e in train])
+            answers["word for word (IBM model 1)"] = [
+                " ".join(table.translate(source.split())) for source in sources
+            ]
+        return {
+            name: Evaluation(self._scores(texts, references))
+            for name, texts in answers.items()
+        }
+
+    # ---- answers
+
+    def read_inputs(self, source: Path | str) -> list[RawExample]:
+        """A source in each line, or those of a table; or the string itself."""
+        options = self.options
+        if isinstance(source, Path):
+            found = read_sources(
+                source,
+                source=options.source,
+                encoding=options.encoding,
+                delimiter=options.delimiter,
+            )
+        else:
+            found = [(plain(source), "the text")]
+        fold = str.lower if options.lowercase else str
+        return [RawExample(fold(text), None, where) for text, where in found]
+
+    def predict(
+        self, model: nn.Module, raw: Sequence[RawExample]
+    ) -> list[dict[str, Any]]:
+        """For each source ``text``, and ``score``, log P over its length's penalty.
+
+        With the option ``attention`` also ``source_tokens``, ``tokens`` and
+        ``attention``, one row of weights for each token. An empty source has an empty
+        answer.
+        """
+        answers: list[dict[str, Any]] = [{"text": "", "score": 0.0} for _ in raw]
+        asked = [i for i, example in enumerate(raw) if example.input]
+        if not asked:
+            return answers
+        examples = self.encode([raw[i] for i in asked], labelled=False)
+        with torch.no_grad():
+            for indices in _alike(examples):
+                batch = examples.batch(indices)
+                found = self._answers(cast(EncoderDecoder, model), batch)
+                for i, answer in zip(indices, found, strict=True):
+                    answers[asked[i]] = self._written(answer, raw[asked[i]].input)
+        return answers
+
+    def _answers(
+        self, model: EncoderDecoder, batch: dict[str, Tensor]
+    ) -> list[dict[str, Any]]:
+        options, unknown = self.options, self.target.unknown_index
+        copies = options.copy_unknown and model.attention is not None
+        longest = (2 * self.ratio * batch["inputs_lengths"]).ceil().long() + 10
+        found = model.search(
+            batch,
+            longest=longest,
+            beam_size=options.beam_size,
+            length_penalty=options.length_penalty,
+            banned=[] if unknown is None or copies else [unknown],
+        )
+        best = [hypotheses[0] for hypotheses in found]
+        weights = None
+        if (copies or options.attention) and model.attention is not None:
+            said = Examples({"targets": [hypothesis.tokens for hypothesis in best]})
+            weights = model.align({**batch, **said.batch(range(len(best)))})
+        answers: list[dict[str, Any]] = []
+        for b, hypothesis in enumerate(best):
+            answer: dict[str, Any] = {
+                "tokens": hypothesis.tokens,
+                "score": hypothesis.score,
+            }
+            if weights is not None:
+                size = int(batch["inputs_lengths"][b])
+                answer["weights"] = weights[: len(hypothesis.tokens), b, :size]
+            answers.append(answer)
+        return answers
+
+    def _written(self, answer: dict[str, Any], source: str) -> dict[str, Any]:
+        """An answer in words."""
+        tokens, end = answer["tokens"].tolist(), _end(self.target)
+        weights = answer.get("weights")
+        said = tokens[:-1] if tokens and tokens[-1] == end else tokens
+        read = [self.source.token(i) for i in self._source_tokens(source).tolist()]
+        if self.source.unit == "word":
+            words = source.split()[: len(read)]
+            read[: len(words)] = words
+        text = self.target.decode(said)
+        if weights is not None and self.options.copy_unknown:
+            text = self._copied(said, read, weights, text)
+        written = {"text": plain(text), "score": answer["score"]}
+        if weights is not None and self.options.attention:
+            written["source_tokens"] = read
+            written["tokens"] = [self.target.token(i) for i in tokens]
+            written["attention"] = weights.tolist()
+        return written
+
+    def _copied(
+        self, said: list[int], read: list[str], weights: Tensor, text: str
+    ) -> str:
+        if self.target.unit != "word" or self.target.unknown_index not in said:
+            return text
+        places = weights[:, : max(1, len(read) - 1)].argmax(-1).tolist()
+        return " ".join(
+            read[place] if i == self.target.unknown_index else self.target.token(i)
+            for i, place in zip(said, places, strict=False)
+        )
+
+    def sections(
+        self, model: nn.Module, raw: Sequence[RawExample], evaluation: Evaluation
+    ) -> "list[Section]":
+        """Some answers beside what people wrote, and what attention looked at."""
+        from throughtime.tasks.translate_sections import translate_sections
+
+        return translate_sections(self, model, raw, evaluation)
+
+
+def _vocabulary(
+    texts: Sequence[str], unit: str, size: int | None, options: TranslateOptions
+) -> Vocabulary:
+    least = options.min_frequency or (2 if unit == "word" else 1)
+    lines = (text + END for text in texts)
+    vocabulary = build_vocabulary(lines, unit, size=size, min_frequency=least)
+    _end(vocabulary)
+    return vocabulary
+
+
+def _end(vocabulary: Vocabulary) -> int:
+    if vocabulary.boundary_index is None:
+        raise DataError(
+            "the end of a line is none of the entries of the vocabulary; choose a "
+            "larger vocabulary_size, or a smaller min_frequency"
+        )
+    return vocabulary.boundary_index
+
+
+def _tokens(vocabulary: Vocabulary, text: str, limit: int | None) -> Tensor:
+    """Tokens of a text and the end token; a cut text has no end."""
+    tokens = vocabulary.encode(text + END)
+    return tokens if limit is None or len(tokens) - 1 <= limit else tokens[:limit]
+
+
+def _by_source(raw: Sequence[RawExample]) -> tuple[list[str], list[list[str]]]:
+    """Each different source, and all targets that it has."""
+    found: dict[str, list[str]] = {}
+    for example in raw:
+        found.setdefault(example.input, []).append(example.target)
+    return list(found), list(found.values())
+
+
+def _alike(examples: Examples) -> list[list[int]]:
+    """The examples in batches of about one length."""
+    order = examples.lengths.argsort(stable=True).tolist()
+    return [order[i : i + AT_ONCE] for i in range(0, len(order), AT_ONCE)]
