@@ -197,21 +197,46 @@ def generate(
         bool, typer.Option("--one-line", help="Stop at the end of the line.")
     ] = False,
     seed: Annotated[int, typer.Option(help="Same seed, same text.")] = 0,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Of train music: the MIDI file to write.", metavar="FILE"),
+    ] = None,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace an existing --out.")
+    ] = False,
     interactive: Annotated[
         bool,
         typer.Option("--interactive", "-i", help="Ask for one prompt after the other."),
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """Let a trained language model write; the text appears while it is made.
+    """Let a trained language model write, or a run of train music compose.
 
     A word that a word model does not know, at the end of the prompt, is taken as the
     beginning of the next one.
 
     Example: throughtime generate runs/book --prompt "The " --temperature 0.7
+    Example: throughtime generate runs/chorales --length 64 --out tune.mid
     """
     from throughtime.cli.generate import GenerateOptions, generate_and_print
     from throughtime.cli.lm_run import open_run
+    from throughtime.tasks.run import is_task_run
+
+    if is_task_run(run):
+        from throughtime.cli.compose import compose
+
+        begin = None if prompt == "\n" else prompt
+        made = compose(
+            run,
+            prompt=begin,
+            length=length,
+            temperature=temperature,
+            seed=seed,
+            out=out,
+            overwrite=overwrite,
+        )
+        finish(made, as_json)
+        return
 
     options = GenerateOptions(
         length=length,

@@ -126,10 +126,11 @@ def _annotation(entry: Any) -> Any:
     kind = entry.type
     plain = next((t for t in get_args(kind) if t is not type(None)), kind)
     if plain is bool:
-        names = (f"--{dashed}/--no-{dashed}",)
+        # What is usually done can be left out; what is not can only be asked for.
+        names = f"--{dashed}/--no-{dashed}" if entry.default else f"--{dashed}"
         if entry.default:
             text += "  \\[default: yes]"
-        return Annotated[bool | None, typer.Option(*names, help=text)]
+        return Annotated[bool | None, typer.Option(names, help=text)]
     return Annotated[
         plain | None, typer.Option(f"--{dashed}", help=text, metavar=metavar)
     ]

@@ -20,6 +20,7 @@ from throughtime.cli.report_parts import (
 from throughtime.cli.task_table import rows, shown
 from throughtime.data.examples import Batch, Examples
 from throughtime.diagnostics import GradientFlow, gradient_flow
+from throughtime.models.network import valid_steps
 from throughtime.plots import training_curves
 from throughtime.report import Figure, Report, Section, Table, render
 from throughtime.tasks.measure import MODEL
@@ -85,13 +86,16 @@ def _outcome(part: str, results: Mapping[str, Evaluation]) -> str:
         for title, found in results.items()
         if title != MODEL and name in found.figures
     ]
-    text = f"The model's {name} on the {part} examples is {shown(name, value)}"
+    text = f"The model's {name.replace('_', ' ')} on the {part} examples is {shown(name, value)}"
     return text + (f"; {', '.join(others)}." if others else ".")
 
 
 def _results(part: str, results: Mapping[str, Evaluation]) -> Section:
     names, lines = rows(results)
-    return Section(part.capitalize(), table=Table(("", *names), lines))
+    return Section(
+        part.capitalize(),
+        table=Table(("", *(n.replace("_", " ") for n in names)), lines),
+    )
 
 
 class _Loss(nn.Module):
@@ -122,9 +126,11 @@ def measure_flow(model: nn.Module, examples: Examples) -> dict[str, GradientFlow
 
 def _last_only(batch: Batch) -> Batch:
     """Of targets step by step, only the last of each example counts."""
-    mask: Any = batch.get("targets_mask")
-    if mask is None:
+    targets: Any = batch.get("targets")
+    if targets is None or targets.shape[:2] != batch["inputs"].shape[:2]:
         return batch
+    steps = valid_steps(batch["inputs_lengths"], targets)
+    mask = steps & batch["targets_mask"] if "targets_mask" in batch else steps
     last = torch.zeros_like(mask)
     for column in range(mask.size(1)):
         steps = torch.nonzero(mask[:, column]).flatten()

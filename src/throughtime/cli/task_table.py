@@ -45,7 +45,7 @@ def print_figures(
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     table.add_column(title)
     for name in names:
-        table.add_column(name, justify="right")
+        table.add_column(name.replace("_", " "), justify="right")
     for line in lines:
         table.add_row(*line)
     console.print(table)

@@ -234,7 +234,9 @@ class EncoderDecoder(nn.Module):
             feed = parts[-1][0][0]
         state = DecoderState(network, feed)
         if not parts:
-            return self._read(embedded.new_zeros(*tokens.shape, self.config.hidden_size), encoded) + (state,)
+            return self._read(
+                embedded.new_zeros(*tokens.shape, self.config.hidden_size), encoded
+            ) + (state,)
         return *self._joined(parts), state
 
     def _joined(
@@ -243,7 +245,9 @@ class EncoderDecoder(nn.Module):
         reads = torch.cat([read for read, _ in parts])
         if self.attention is None:
             return reads, None
-        return reads, torch.cat([weights for _, weights in parts if weights is not None])
+        return reads, torch.cat(
+            [weights for _, weights in parts if weights is not None]
+        )
 
     def _read(self, h: Tensor, encoded: Encoded) -> tuple[Tensor, Tensor | None]:
         weights = None

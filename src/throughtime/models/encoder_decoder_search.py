@@ -65,7 +65,9 @@ class Conditioned:
 def selected_rows(state: "DecoderState", rows: Tensor) -> "DecoderState":
     """The state of these rows."""
     feed = None if state.feed is None else state.feed[rows]
-    return state._replace(network=map_state(state.network, lambda s: s[rows]), feed=feed)
+    return state._replace(
+        network=map_state(state.network, lambda s: s[rows]), feed=feed
+    )
 
 
 def selected_inputs(encoded: "Encoded", inputs: Tensor) -> "Encoded":
@@ -137,9 +139,7 @@ class _Beams:
         self.model, self.encoded, self.beam_size = model, encoded, beam_size
         limits = torch.as_tensor(longest, device=device).expand(count)
         if count and int(limits.min()) < 1:
-            raise InvalidValue(
-                f"longest must be at least 1, got {int(limits.min())}"
-            )
+            raise InvalidValue(f"longest must be at least 1, got {int(limits.min())}")
         self.limits = limits
         self.banned = as_indices("banned", banned, model.vocabulary_size).to(device)
         self.done: list[list[Any]] = [[] for _ in range(count)]
@@ -158,9 +158,7 @@ class _Beams:
         )
         scores = self.model.logits(read[0])
         if bool(scores.isnan().any()):
-            raise InvalidValue(
-                "the model gives NaN; check that its training converged"
-            )
+            raise InvalidValue("the model gives NaN; check that its training converged")
         norm = scores.logsumexp(-1, keepdim=True)
         scores = scores.index_fill(-1, self.banned, -torch.inf)
         # No slot can give more than K of the K best.

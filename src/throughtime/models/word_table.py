@@ -41,8 +41,12 @@ class WordTable:
         pairs = _as_many_as_fit(pairs)
         if not pairs:
             raise DataError("no pair has words on both sides; give some")
-        sources = {w: i for i, w in enumerate(dict.fromkeys(w for s, _ in pairs for w in s))}
-        targets = {w: i for i, w in enumerate(dict.fromkeys(w for _, t in pairs for w in t))}
+        sources = {
+            w: i for i, w in enumerate(dict.fromkeys(w for s, _ in pairs for w in s))
+        }
+        targets = {
+            w: i for i, w in enumerate(dict.fromkeys(w for _, t in pairs for w in t))
+        }
         # A cell for each word of a source beside each of its target.
         cells, columns = [], []
         place = 0

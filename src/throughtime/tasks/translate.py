@@ -72,9 +72,7 @@ class Translate(Task):
     # ---- data
 
     @classmethod
-    def read(
-        cls, files: Sequence[Path], options: TranslateOptions
-    ) -> list[RawExample]:
+    def read(cls, files: Sequence[Path], options: TranslateOptions) -> list[RawExample]:
         """One example for each pair, grouped by source."""
         pairs = read_pairs(
             files,
