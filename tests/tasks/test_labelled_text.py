@@ -212,9 +212,9 @@ def test_labels():
     ("options", "error", "says"),
     [
         (
-            {"input": "texts"},
+            {"inputs": "texts"},
             InvalidValue,
-            "unknown input 'texts': known are text, ser",
+            "unknown inputs 'texts': known are text",
         ),
         (
             {"label_from": "name"},

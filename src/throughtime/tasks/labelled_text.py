@@ -79,12 +79,7 @@ def table_texts(
     Raises:
         DataError: the file cannot be used; it names file and line.
     """
-    table = read_table(
-        path,
-        encoding=options.encoding,
-        delimiter=options.delimiter,
-        header=options.header,
-    )
+    table = open_table(path, options)
     text = named_column(table, options.text, "text", 0, options)
     texts, labels = table.column(text), [None] * len(table)
     if labelled:
@@ -110,6 +105,16 @@ def table_texts(
     ]
     check_labels(raw)
     return raw
+
+
+def open_table(path: Path, options: ReadingOptions) -> Table:
+    """The table in a file, read as the options say."""
+    return read_table(
+        path,
+        encoding=options.encoding,
+        delimiter=options.delimiter,
+        header=options.header,
+    )
 
 
 def named_column(

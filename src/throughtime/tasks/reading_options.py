@@ -18,7 +18,7 @@ class ReadingOptions:
         InvalidValue: it has a value that cannot be used.
     """
 
-    input: str | None = option(
+    inputs: str | None = option(
         None, "text, series, audio, image or vector; unset: as the files look."
     )
     text: str | None = option(
@@ -32,6 +32,10 @@ class ReadingOptions:
     )
     group: str | None = option(
         None, "Column of who or what examples come from: one group is held out whole."
+    )
+    sequence: str | None = option(
+        None,
+        "Column of the series that a row is a step of; unset: each row is a series.",
     )
     label_from: str | None = option(
         None,
@@ -60,7 +64,7 @@ class ReadingOptions:
         from throughtime.errors import InvalidValue, unknown_name
 
         for what, value, known in (
-            ("input", self.input, (None, *INPUTS)),
+            ("inputs", self.inputs, (None, *INPUTS)),
             ("label_from", self.label_from, (None, *LABELS_FROM)),
             ("missing", self.missing, MISSING),
         ):
