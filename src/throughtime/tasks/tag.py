@@ -159,7 +159,8 @@ class Tag(Task):
         device = next(model.parameters()).device
         found: list[tuple[list[str], list[float]]] = [([], [])] * len(examples)
         # Similar lengths side by side.
-        for indices in examples.lengths.argsort(stable=True).split(BATCH):
+        order = examples.lengths.argsort(stable=True)
+        for indices in order.split(BATCH) if len(order) else ():
             batch = examples.batch(indices)
             batch = {name: part.to(device) for name, part in batch.items()}
             chosen = model.predict(batch)

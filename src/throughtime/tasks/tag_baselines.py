@@ -50,8 +50,8 @@ def linear_labels(
 ) -> list[list[str]] | None:
     """Labels by logistic regression on the numbers of a step; None: there are none.
 
-    It is fitted to at most 20,000 steps, drawn at random, in at most 200 iterations;
-    missing numbers are the mean.
+    It is fitted to at most 20,000 steps, drawn at random, in at most 200 iterations.
+    Missing numbers are 0, the mean of those that are standardised.
     """
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.linear_model import LogisticRegression
