@@ -126,6 +126,17 @@ def test_a_shared_prefix_is_tagged_alike_unless_the_future_is_read():
     assert bool((both[2, 0] != both[2, 1]).all())
 
 
+def test_one_matrix_reads_both_directions():
+    """o_t = W_f h_f + W_b h_b + b: two read-outs summed are one of both side by side."""
+    model = tagger(characters=False)
+    batch = words([5, 3]).batch([0, 1])
+    features, _ = model.network(model.front_end(batch), lengths=[5, 3])
+    ahead, back = features.chunk(2, -1)
+    of_ahead, of_back = model.output.weight.chunk(2, -1)
+    want = ahead @ of_ahead.t() + back @ of_back.t() + model.output.bias
+    torch.testing.assert_close(model(batch), want, rtol=0, atol=1e-12)
+
+
 def fit(model, batch, steps):
     optimizer = torch.optim.Adam(model.parameters(), 0.02)
     for _ in range(steps):
