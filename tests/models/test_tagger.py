@@ -127,7 +127,7 @@ def test_a_shared_prefix_is_tagged_alike_unless_the_future_is_read():
 
 
 def test_one_matrix_reads_both_directions():
-    """o_t = W_f h_f + W_b h_b + b: two read-outs summed are one of both side by side."""
+    """o_t = W_f h_f + W_b h_b + b: two read-outs summed are one of both."""
     model = tagger(characters=False)
     batch = words([5, 3]).batch([0, 1])
     features, _ = model.network(model.front_end(batch), lengths=[5, 3])
