@@ -7,9 +7,9 @@ r"""From one sequence to another of any length: an encoder, a decoder and attent
     r_t = tanh(W_r [h_t; c_t])
     P(y_t | y_1..y_{t-1}, x) = softmax(U r_t + b)
 
-Sutskever, Vinyals and Le, arXiv 1409.3215; Cho et al., arXiv 1406.1078. Attention stands
-behind the recurrence (Luong, Pham and Manning, arXiv 1508.04025), so that in training
-the decoder runs over the whole target at once.
+Sutskever, Vinyals and Le, arXiv 1409.3215; Cho et al., arXiv 1406.1078. Attention
+stands behind the recurrence (Luong, Pham and Manning, arXiv 1508.04025), so that in
+training the decoder runs over the whole target at once.
 """
 
 from collections.abc import Sequence
@@ -66,8 +66,8 @@ class DecoderState(NamedTuple):
 class EncoderDecoder(nn.Module):
     """An encoder of any inputs, and a decoder of tokens.
 
-    In a batch, as ``Examples.batch`` makes it, ``targets`` (T, B) are the tokens to say,
-    the end token behind them, ``targets_lengths`` how many there are, and
+    In a batch, as ``Examples.batch`` makes it, ``targets`` (T, B) are the tokens to
+    say, the end token behind them, ``targets_lengths`` how many there are, and
     ``targets_mask``, if there is one, is False where a token is not known.
 
     Args:
@@ -226,28 +226,20 @@ class EncoderDecoder(nn.Module):
             h, network = self.decoder(embedded, state.network, lengths=lengths)
             read, weights = self._read(h, encoded)
             return read, weights, DecoderState(network, None)
+        if len(embedded) == 0:
+            h = embedded.new_zeros(*tokens.shape, self.config.hidden_size)
+            return *self._read(h, encoded), state
         network, feed = state
-        parts: list[tuple[Tensor, Tensor | None]] = []
+        reads: list[Tensor] = []
+        looks: list[Tensor] = []
         for step in embedded:
             h, network = self.decoder(torch.cat([step, feed], -1)[None], network)
-            parts.append(self._read(h, encoded))
-            feed = parts[-1][0][0]
-        state = DecoderState(network, feed)
-        if not parts:
-            return self._read(
-                embedded.new_zeros(*tokens.shape, self.config.hidden_size), encoded
-            ) + (state,)
-        return *self._joined(parts), state
-
-    def _joined(
-        self, parts: Sequence[tuple[Tensor, Tensor | None]]
-    ) -> tuple[Tensor, Tensor | None]:
-        reads = torch.cat([read for read, _ in parts])
-        if self.attention is None:
-            return reads, None
-        return reads, torch.cat(
-            [weights for _, weights in parts if weights is not None]
-        )
+            read, weights = self._read(h, encoded)
+            feed = read[0]
+            reads.append(read)
+            looks += [] if weights is None else [weights]
+        weights = torch.cat(looks) if looks else None
+        return torch.cat(reads), weights, DecoderState(network, feed)
 
     def _read(self, h: Tensor, encoded: Encoded) -> tuple[Tensor, Tensor | None]:
         weights = None
@@ -258,8 +250,8 @@ class EncoderDecoder(nn.Module):
             context, weights = self.attention(
                 queries, encoded.memory, encoded.present, encoded.keys
             )
-            h = torch.cat([h, context.reshape(*rows, -1)], -1)
-            weights = weights.reshape(*rows, -1)
+            h = torch.cat([h, context.reshape(*rows, context.size(-1))], -1)
+            weights = weights.reshape(*rows, weights.size(-1))
         if self.read_out is None:
             return h, weights
         read = self.read_out(h).tanh()

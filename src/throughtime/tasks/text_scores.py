@@ -5,9 +5,12 @@ https://aclanthology.org/W15-3049. Both by sacrebleu (Post, arXiv 1804.08771).
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 from throughtime.errors import DataError, InvalidValue, unknown_name
 
+# BLEU counts runs of up to so many words, and is 0 where there are none.
+FEWEST_WORDS = 4
 TOKENISERS = ("13a", "none", "char", "intl", "zh")
 
 
@@ -28,6 +31,9 @@ def text_scores(
     lowercase: bool = False,
 ) -> dict[str, float]:
     """BLEU and chrF of a whole set, and the share of exact answers, in percent.
+
+    BLEU is left out where no reference has four words, as in transliteration: it would
+    be 0 whatever the answers are.
 
     Args:
         answers: one text each.
@@ -59,7 +65,7 @@ def text_scores(
     most = max(len(right) for right in references)
     # sacrebleu takes one list for each number of a reference, and None where one has
     # no more.
-    streams = [
+    streams: Any = [
         [right[i] if i < len(right) else None for right in references]
         for i in range(most)
     ]
@@ -70,8 +76,11 @@ def text_scores(
         fold(answer) in map(fold, right)
         for answer, right in zip(answers, references, strict=True)
     )
-    return {
-        bleu_name(tokenise): bleu.corpus_score(answers, streams).score,
+    scores = {
         "chrF": chrf.corpus_score(answers, streams).score,
         "exact %": 100 * exact / len(answers),
     }
+    longest = max(len(text.split()) for right in references for text in right)
+    if longest < FEWEST_WORDS and tokenise != "char":
+        return scores
+    return {bleu_name(tokenise): bleu.corpus_score(answers, streams).score, **scores}

@@ -21,13 +21,12 @@ from throughtime.models.front_ends import TokenFrontEnd
 from throughtime.models.word_table import WordTable
 from throughtime.tasks.task import Evaluation, RawExample, Task
 from throughtime.tasks.text_scores import text_scores
+from throughtime.tasks.translate_answers import alike, answers, end_index
 from throughtime.tasks.translate_options import TranslateOptions
 
 if TYPE_CHECKING:
     from throughtime.report import Section
 
-# Texts that are answered side by side.
-AT_ONCE = 100
 END = "\n"
 
 
@@ -151,7 +150,7 @@ class Translate(Task):
     def encode(self, raw: Sequence[RawExample], *, labelled: bool = True) -> Examples:
         """Sources and targets as tokens, an end token behind each."""
         options = self.options
-        parts = {"inputs": [self._source_tokens(example.input) for example in raw]}
+        parts = {"inputs": [self.source_tokens(example.input) for example in raw]}
         if labelled:
             parts["targets"] = [
                 _tokens(self.target, example.target, options.max_target)
@@ -159,7 +158,8 @@ class Translate(Task):
             ]
         return Examples(parts)
 
-    def _source_tokens(self, text: str) -> Tensor:
+    def source_tokens(self, text: str) -> Tensor:
+        """What the network reads of a source."""
         return _tokens(self.source, text, self.options.max_source)
 
     def build(self, config: EncoderDecoderConfig) -> EncoderDecoder:
@@ -171,7 +171,7 @@ class Translate(Task):
         return EncoderDecoder(
             TokenFrontEnd(len(self.source), config.embedded),
             len(self.target),
-            _end(self.target),
+            end_index(self.target),
             config,
         )
 
@@ -203,15 +203,15 @@ class Translate(Task):
         """
         del examples  # its targets may be cut
         sources, references = _by_source(raw)
-        answers = [
+        said = [
             found["text"]
             for found in self.predict(model, [RawExample(s, None, "") for s in sources])
         ]
-        figures = self._scores(answers, references)
+        figures = self._scores(said, references)
         figures["perplexity"] = self._perplexity(model, raw)
         return Evaluation(
             figures,
-            {"sources": sources, "references": references, "answers": answers},
+            {"sources": sources, "references": references, "answers": said},
         )
 
     def _scores(
@@ -229,13 +229,13 @@ class Translate(Task):
         """exp of the mean -log P of a token of the whole targets."""
         whole = Examples(
             {
-                "inputs": [self._source_tokens(example.input) for example in raw],
+                "inputs": [self.source_tokens(example.input) for example in raw],
                 "targets": [_tokens(self.target, e.target, None) for e in raw],
             }
         )
         total, count = 0.0, 0
         with torch.no_grad():
-            for indices in _alike(whole):
+            for indices in alike(whole):
                 loss, number = cast(EncoderDecoder, model).batch_loss(
                     whole.batch(indices)
                 )
@@ -248,18 +248,18 @@ class Translate(Task):
         """Copied sources, the most frequent target, and words one by one."""
         sources, references = _by_source(raw)
         common = Counter(example.target for example in train).most_common(1)[0][0]
-        answers = {
+        found = {
             "copy of the source": list(sources),
             "most frequent target": [common] * len(sources),
         }
         if self.source.unit == self.target.unit == "word":
             table = WordTable([(e.input.split(), e.target.split()) for e in train])
-            answers["word for word (IBM model 1)"] = [
+            found["word for word (IBM model 1)"] = [
                 " ".join(table.translate(source.split())) for source in sources
             ]
         return {
             name: Evaluation(self._scores(texts, references))
-            for name, texts in answers.items()
+            for name, texts in found.items()
         }
 
     # ---- answers
@@ -288,78 +288,7 @@ class Translate(Task):
         ``attention``, one row of weights for each token. An empty source has an empty
         answer.
         """
-        answers: list[dict[str, Any]] = [{"text": "", "score": 0.0} for _ in raw]
-        asked = [i for i, example in enumerate(raw) if example.input]
-        if not asked:
-            return answers
-        examples = self.encode([raw[i] for i in asked], labelled=False)
-        with torch.no_grad():
-            for indices in _alike(examples):
-                batch = examples.batch(indices)
-                found = self._answers(cast(EncoderDecoder, model), batch)
-                for i, answer in zip(indices, found, strict=True):
-                    answers[asked[i]] = self._written(answer, raw[asked[i]].input)
-        return answers
-
-    def _answers(
-        self, model: EncoderDecoder, batch: dict[str, Tensor]
-    ) -> list[dict[str, Any]]:
-        options, unknown = self.options, self.target.unknown_index
-        copies = options.copy_unknown and model.attention is not None
-        longest = (2 * self.ratio * batch["inputs_lengths"]).ceil().long() + 10
-        found = model.search(
-            batch,
-            longest=longest,
-            beam_size=options.beam_size,
-            length_penalty=options.length_penalty,
-            banned=[] if unknown is None or copies else [unknown],
-        )
-        best = [hypotheses[0] for hypotheses in found]
-        weights = None
-        if (copies or options.attention) and model.attention is not None:
-            said = Examples({"targets": [hypothesis.tokens for hypothesis in best]})
-            weights = model.align({**batch, **said.batch(range(len(best)))})
-        answers: list[dict[str, Any]] = []
-        for b, hypothesis in enumerate(best):
-            answer: dict[str, Any] = {
-                "tokens": hypothesis.tokens,
-                "score": hypothesis.score,
-            }
-            if weights is not None:
-                size = int(batch["inputs_lengths"][b])
-                answer["weights"] = weights[: len(hypothesis.tokens), b, :size]
-            answers.append(answer)
-        return answers
-
-    def _written(self, answer: dict[str, Any], source: str) -> dict[str, Any]:
-        """An answer in words."""
-        tokens, end = answer["tokens"].tolist(), _end(self.target)
-        weights = answer.get("weights")
-        said = tokens[:-1] if tokens and tokens[-1] == end else tokens
-        read = [self.source.token(i) for i in self._source_tokens(source).tolist()]
-        if self.source.unit == "word":
-            words = source.split()[: len(read)]
-            read[: len(words)] = words
-        text = self.target.decode(said)
-        if weights is not None and self.options.copy_unknown:
-            text = self._copied(said, read, weights, text)
-        written = {"text": plain(text), "score": answer["score"]}
-        if weights is not None and self.options.attention:
-            written["source_tokens"] = read
-            written["tokens"] = [self.target.token(i) for i in tokens]
-            written["attention"] = weights.tolist()
-        return written
-
-    def _copied(
-        self, said: list[int], read: list[str], weights: Tensor, text: str
-    ) -> str:
-        if self.target.unit != "word" or self.target.unknown_index not in said:
-            return text
-        places = weights[:, : max(1, len(read) - 1)].argmax(-1).tolist()
-        return " ".join(
-            read[place] if i == self.target.unknown_index else self.target.token(i)
-            for i, place in zip(said, places, strict=False)
-        )
+        return answers(self, cast(EncoderDecoder, model), raw)
 
     def sections(
         self, model: nn.Module, raw: Sequence[RawExample], evaluation: Evaluation
@@ -376,17 +305,8 @@ def _vocabulary(
     least = options.min_frequency or (2 if unit == "word" else 1)
     lines = (text + END for text in texts)
     vocabulary = build_vocabulary(lines, unit, size=size, min_frequency=least)
-    _end(vocabulary)
+    end_index(vocabulary)
     return vocabulary
-
-
-def _end(vocabulary: Vocabulary) -> int:
-    if vocabulary.boundary_index is None:
-        raise DataError(
-            "the end of a line is none of the entries of the vocabulary; choose a "
-            "larger vocabulary_size, or a smaller min_frequency"
-        )
-    return vocabulary.boundary_index
 
 
 def _tokens(vocabulary: Vocabulary, text: str, limit: int | None) -> Tensor:
@@ -401,9 +321,3 @@ def _by_source(raw: Sequence[RawExample]) -> tuple[list[str], list[list[str]]]:
     for example in raw:
         found.setdefault(example.input, []).append(example.target)
     return list(found), list(found.values())
-
-
-def _alike(examples: Examples) -> list[list[int]]:
-    """The examples in batches of about one length."""
-    order = examples.lengths.argsort(stable=True).tolist()
-    return [order[i : i + AT_ONCE] for i in range(0, len(order), AT_ONCE)]

@@ -15,9 +15,9 @@ class TranslateOptions:
 
     source: str | None = option(
         None,
-        "Column of the sources in a table, by name or number from 1; default: 'source', "
-        "else the first. A first row is read as names if a column is chosen by name, or "
-        "if it holds 'source' and 'target'.",
+        "Column of the sources in a table, by name or number from 1; default: "
+        "'source', else the first. A first row is read as names if a column is chosen "
+        "by name, or if it holds 'source' and 'target'.",
     )
     target: str | None = option(
         None, "Column of the targets; default: 'target', else the second."
