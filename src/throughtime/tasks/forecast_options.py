@@ -1,0 +1,81 @@
+"""What a user chooses about forecasts."""
+
+from dataclasses import dataclass
+
+from throughtime.tasks.option import option
+
+
+@dataclass(frozen=True)
+class ForecastOptions:
+    """Tables of numbers over time, and what of them is to be forecast."""
+
+    targets: str | None = option(
+        None, "Columns to forecast, as in 'sales,visits'; default: all of numbers."
+    )
+    inputs: str | None = option(
+        None, "Further columns that are read, whose future is not known."
+    )
+    known: str | None = option(
+        None, "Further columns that are read, whose future is known, as a plan is."
+    )
+    time: str | None = option(
+        None,
+        "Column of times; 'none': there is none; default: the first if it holds dates.",
+    )
+    time_format: str | None = option(
+        None, "How times are written, as in '%d.%m.%Y'; default: as 2016-07-01 13:00."
+    )
+    series: str | None = option(
+        None, "Column that tells several series in a file apart."
+    )
+    horizon: int | None = option(None, "Steps to forecast; default: one season.")
+    look_back: int | None = option(
+        None, "Steps that are read before; default: two seasons, or two horizons."
+    )
+    window_stride: int = option(1, "Steps from one window, and forecast, to the next.")
+    period: int | None = option(
+        None, "Steps of a season; default: a day, a week or a year, by the times."
+    )
+    calendar: bool = option(
+        True, "Read time of the day, day of the week and of the year as well."
+    )
+    missing: str = option(
+        "error", "A field without a value: error, or skip: a step without it."
+    )
+    rows: int | None = option(None, "Use so many rows of each series; default: all.")
+    header: bool = option(True, "The first row holds the names of the columns.")
+    delimiter: str | None = option(None, "Between fields; default: by the file's name.")
+    encoding: str = option("utf-8", "Encoding of text files.")
+
+    def __post_init__(self) -> None:
+        from throughtime.checks import boolean, positive_int
+        from throughtime.errors import DataError, unknown_name
+
+        for name in ("horizon", "look_back", "period", "rows"):
+            if getattr(self, name) is not None:
+                positive_int(name, getattr(self, name))
+        positive_int("window_stride", self.window_stride)
+        boolean("calendar", self.calendar)
+        boolean("header", self.header)
+        if self.missing not in ("error", "skip"):
+            raise unknown_name(
+                "way with missing values", self.missing, ("error", "skip")
+            )
+        roles: dict[str, str] = {}
+        for role in ("targets", "inputs", "known", "time", "series"):
+            for column in self.names(role):
+                if column in roles:
+                    raise DataError(
+                        f"column {column!r} is in {roles[column]} and in {role}; "
+                        "each column has one role"
+                    )
+                roles[column] = role
+
+    def names(self, role: str) -> list[str]:
+        """The columns of ``targets``, ``inputs``, ``known``, ``time`` or ``series``."""
+        text = getattr(self, role)
+        if text is None:
+            return []
+        if role in ("time", "series"):
+            return [text]
+        return [name.strip() for name in text.split(",") if name.strip()]
