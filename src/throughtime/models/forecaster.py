@@ -164,9 +164,7 @@ class Forecaster(nn.Module):
             inputs, lengths = self._continued(window, batch, future)
         else:
             inputs, lengths = window.inputs, window.lengths
-        outputs, _ = self.network(
-            inputs, lengths=lengths, carry_gain=batch.get("carry_gain")
-        )
+        outputs, _ = self.network(inputs, lengths=lengths)
         # In front the features of no step at all, so that step t is at place t + 1.
         outputs = torch.cat([outputs.new_zeros(1, *outputs.shape[1:]), outputs])
         rows = torch.arange(outputs.size(1), device=outputs.device)
