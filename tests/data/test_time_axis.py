@@ -68,9 +68,11 @@ def test_frequencies(texts, frequency, name, season, following):
     assert axis.frequency.season == season
     assert axis.text(steps[-1] + 1) == following
     written = [axis.text(step) for step in steps]
-    assert [float(w) for w in written] == [float(t) for t in texts] if (
-        frequency[0] == "number"
-    ) else written == texts
+    assert (
+        [float(w) for w in written] == [float(t) for t in texts]
+        if (frequency[0] == "number")
+        else written == texts
+    )
     assert frequency_from_dict(frequency_to_dict(axis.frequency)) == axis.frequency
 
 

@@ -7,13 +7,14 @@ r"""Forecasts of the next H values of one or several series from those before.
 model of the next step alone, which reads its own forecasts for the rest.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-from throughtime.checks import positive_int
+from throughtime.checks import from_entries, positive_int
 from throughtime.data.examples import Batch
 from throughtime.errors import InvalidValue, unknown_name
 from throughtime.models.forecast_output import OUTPUTS, ForecastOutput, parse_levels
@@ -71,6 +72,15 @@ class ForecasterConfig(NetworkConfig):
                     "strategy 'recursive' goes on step by step, which a bidirectional "
                     "network cannot; leave one of them out"
                 )
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> "ForecasterConfig":
+        """The config with these entries; the rest keeps its default.
+
+        Raises:
+            InvalidValue: unknown entry; the message lists the known ones.
+        """
+        return from_entries(cls, values, "option of the forecaster")
 
     @property
     def levels(self) -> tuple[float, ...]:
