@@ -1,7 +1,7 @@
 """Series of numbers over time, from tables in files."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -51,12 +51,6 @@ class TimeTable:
     def name(self) -> str:
         """File and series, for messages."""
         return str(self.path) + ("" if self.series is None else f" ({self.series})")
-
-    def head(self, steps: int | None) -> "TimeTable":
-        """The first steps of it; None: all."""
-        if steps is None:
-            return self
-        return replace(self, values=self.values[:steps], lines=self.lines[:steps])
 
     def where(self, step: int) -> str:
         """File and line of a step; of one without a row, what comes before it."""

@@ -29,7 +29,6 @@ from throughtime.tasks.forecast_series import (
     check_frequency,
     read_series,
     scales,
-    span_example,
     table_of_numbers,
 )
 from throughtime.tasks.forecast_windows import (
@@ -39,7 +38,9 @@ from throughtime.tasks.forecast_windows import (
     calendar_kinds,
     chronological_split,
     cut_windows,
+    named_parts,
     origins,
+    span_example,
 )
 from throughtime.tasks.task import Evaluation, RawExample, Task
 
@@ -51,7 +52,7 @@ USUAL_HORIZON = 12
 AT_ONCE = 256
 
 
-class ForecastTask(Task):
+class Forecast(Task):
     """Forecasts of series: the last part in time is held out.
 
     An example is a ``Span`` of a series. Windows are cut from it: each looks back over
@@ -100,10 +101,17 @@ class ForecastTask(Task):
     @classmethod
     def read(cls, files: Sequence[Path], options: Any) -> list[RawExample]:
         return [
-            span_example(table.head(options.rows), 0, len(table.head(options.rows)))
+            span_example(table, 0, len(table))
             for path in files
             for table in read_series(path, options)
         ]
+
+    @classmethod
+    def own_parts(
+        cls, raw: Sequence[RawExample], options: Any
+    ) -> dict[str, list[RawExample]] | None:
+        """Those of the option ``parts``, one after the other in time."""
+        return None if options.parts is None else named_parts(raw, options)
 
     @classmethod
     def split(

@@ -42,7 +42,11 @@ class ForecastOptions:
     missing: str = option(
         "error", "A field without a value: error, or skip: a step without it."
     )
-    rows: int | None = option(None, "Use so many rows of each series; default: all.")
+    parts: str | None = option(
+        None,
+        "Steps to train on, held out, and for the test, in this order: numbers, as in "
+        "'8640,2880,2880', or shares, as in '0.7,0.1,0.2'.",
+    )
     header: bool = option(True, "The first row holds the names of the columns.")
     delimiter: str | None = option(None, "Between fields; default: by the file's name.")
     encoding: str = option("utf-8", "Encoding of text files.")
@@ -51,7 +55,7 @@ class ForecastOptions:
         from throughtime.checks import boolean, positive_int
         from throughtime.errors import DataError, unknown_name
 
-        for name in ("horizon", "look_back", "period", "rows"):
+        for name in ("horizon", "look_back", "period"):
             if getattr(self, name) is not None:
                 positive_int(name, getattr(self, name))
         positive_int("window_stride", self.window_stride)
@@ -61,6 +65,8 @@ class ForecastOptions:
             raise unknown_name(
                 "way with missing values", self.missing, ("error", "skip")
             )
+        if self.parts is not None:
+            self.part_sizes(1)
         roles: dict[str, str] = {}
         for role in ("targets", "inputs", "known", "time", "series"):
             for column in self.names(role):
@@ -79,3 +85,24 @@ class ForecastOptions:
         if role in ("time", "series"):
             return [text]
         return [name.strip() for name in text.split(",") if name.strip()]
+
+    def part_sizes(self, steps: int) -> list[int]:
+        """Steps of each of the ``parts`` of a series that has so many.
+
+        Raises:
+            InvalidValue: not two or three positive numbers, or shares up to 1.
+        """
+        from throughtime.errors import InvalidValue
+
+        try:
+            sizes = [float(part) for part in (self.parts or "").split(",")]
+        except ValueError:
+            sizes = []
+        shares = all(0 < size < 1 for size in sizes) and sum(sizes) < 1 + 1e-9
+        whole = all(size >= 1 and size % 1 == 0 for size in sizes)
+        if len(sizes) not in (2, 3) or not (shares or whole):
+            raise InvalidValue(
+                "parts must be two or three numbers of steps, as in '8640,2880,2880', "
+                f"or shares, as in '0.7,0.1,0.2', got {self.parts!r}"
+            )
+        return [int(size) if whole else round(size * steps) for size in sizes]

@@ -11,7 +11,6 @@ from throughtime.data.time_table import TimeTable, read_time_tables
 from throughtime.errors import DataError
 from throughtime.tasks.forecast_options import ForecastOptions
 from throughtime.tasks.forecast_windows import Array, Layout, Span
-from throughtime.tasks.task import RawExample
 
 
 def read_series(
@@ -41,11 +40,6 @@ def read_series(
         encoding=options.encoding,
         delimiter=options.delimiter,
     )
-
-
-def span_example(table: TimeTable, start: int, stop: int) -> RawExample:
-    """A part of a series as an example."""
-    return RawExample(Span(table, start, stop), None, table.where(0), table.series)
 
 
 def table_of_numbers(

@@ -15,6 +15,7 @@ from throughtime.checks import number
 from throughtime.data.time_axis import BUSINESS_DAY, NUMBER, SECOND, TimeAxis
 from throughtime.data.time_table import TimeTable
 from throughtime.errors import DataError, InvalidValue
+from throughtime.tasks.forecast_options import ForecastOptions
 from throughtime.tasks.task import RawExample
 
 Array = NDArray[Any]
@@ -36,6 +37,12 @@ class Span:
     stop: int
 
 
+def span_example(table: TimeTable, start: int, stop: int) -> RawExample:
+    """A part of a series as an example."""
+    where = table.where(min(start, len(table) - 1))
+    return RawExample(Span(table, start, stop), None, where, table.series)
+
+
 def chronological_split(
     raw: Sequence[RawExample], share: float
 ) -> tuple[list[RawExample], list[RawExample]]:
@@ -51,15 +58,34 @@ def chronological_split(
     for example in raw:
         span: Span = example.input
         cut = span.stop - max(1, round(share * (span.stop - span.start)))
-        for part, start, stop in ((early, span.start, cut), (late, cut, span.stop)):
-            place = RawExample(
-                Span(span.table, start, stop),
-                None,
-                span.table.where(min(start, len(span.table) - 1)),
-                example.group,
-            )
-            part.append(place)
+        early.append(span_example(span.table, span.start, cut))
+        late.append(span_example(span.table, cut, span.stop))
     return early, late
+
+
+def named_parts(
+    raw: Sequence[RawExample], options: ForecastOptions
+) -> dict[str, list[RawExample]]:
+    """Train, valid and test part of each series, as the option ``parts`` has them.
+
+    Raises:
+        DataError: a series has fewer steps.
+    """
+    found: dict[str, list[RawExample]] = {}
+    for example in raw:
+        span: Span = example.input
+        sizes = options.part_sizes(span.stop - span.start)
+        if sum(sizes) > span.stop - span.start:
+            raise DataError(
+                f"{span.table.name} has {span.stop - span.start:,} steps, fewer than "
+                f"the {sum(sizes):,} of --parts {options.parts}; take fewer"
+            )
+        start = span.start
+        for name, size in zip(("train", "valid", "test"), sizes, strict=False):
+            place = span_example(span.table, start, start + size)
+            found.setdefault(name, []).append(place)
+            start += size
+    return found
 
 
 def origins(span: Span, look_back: int, horizon: int, stride: int) -> Array:
