@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from throughtime.errors import InvalidValue
+from throughtime.models.forecast_output import OUTPUTS
 from throughtime.models.forecaster import Forecaster, ForecasterConfig
 
 CLOSE = {"rtol": 1e-11, "atol": 1e-11}
@@ -62,7 +63,14 @@ def one_of(batch, index):
     }
 
 
-@pytest.mark.parametrize("entries", KINDS, ids=lambda e: "-".join(e.values()))
+KINDS += [{"cell": "gru", "highway": 4, "output": kind} for kind in OUTPUTS]
+
+
+def as_name(entries):
+    return "-".join(map(str, entries.values()))
+
+
+@pytest.mark.parametrize("entries", KINDS, ids=as_name)
 def test_no_window_depends_on_others_or_on_padding(entries):
     model = build(**entries)
     batch = make_batch(model, [5, 2, 0, 4])
@@ -196,6 +204,25 @@ def test_both_directions_are_read():
     torch.testing.assert_close(model.forecast(batch), torch.cat(parts, 1), **CLOSE)
 
 
+@pytest.mark.parametrize("output", OUTPUTS)
+def test_the_last_values_go_straight_to_the_forecast(output):
+    """With a network that says nothing what is left is a product of matrices."""
+    model = build(highway=4, known=0, normalisation="none", output=output)
+    generator = torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.zero_()
+        model.highway.weight.copy_(torch.randn(3, 4, generator=generator))
+    batch = make_batch(model, [6, 3])
+    batch["inputs_present"][:] = True
+    values = batch["inputs"][..., :2]
+    short = torch.cat([torch.zeros(1, 2, dtype=torch.float64), values[:3, 1]])
+    last = torch.stack([values[2:6, 0], short], 1)
+    want = torch.einsum("hl,lbc->hbc", model.highway.weight, last)
+    found = model.output.point(model.forecast(batch))
+    torch.testing.assert_close(found, want, **CLOSE)
+
+
 @pytest.mark.parametrize("strategy", ["direct", "recursive"])
 def test_training_learns_a_sine(strategy):
     torch.manual_seed(0)
@@ -227,6 +254,8 @@ def test_training_learns_a_sine(strategy):
         ({"normalisation": "z"}, "unknown normalisation 'z': known are none, last"),
         ({"strategy": "recursive", "output": "quantile"}, "quantiles cannot be fed"),
         ({"strategy": "recursive", "bidirectional": True}, "bidirectional network can"),
+        ({"strategy": "recursive", "highway": 3}, "highway belongs to strategy 'dir"),
+        ({"highway": -1}, "highway must be greater than zero"),
         ({"quantiles": "0.9"}, "quantiles must be ascending"),
     ],
 )

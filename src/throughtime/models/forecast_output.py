@@ -89,15 +89,17 @@ class ForecastOutput:
         self.kind = kind
         self.levels = tuple(levels)
         self.size = {"gaussian": 2, "quantile": len(self.levels)}.get(kind, 1)
+        # Where mean or median stand, in scores and in forecasts.
+        self.centre = self.levels.index(0.5) if kind == "quantile" else 0
 
     def read(self, scores: Tensor) -> Tensor:
         """Raw scores (..., P) as a forecast."""
         if self.kind != "quantile":
             return scores
-        middle = self.levels.index(0.5)
-        median = scores[..., middle : middle + 1]
-        below = F.softplus(scores[..., :middle]).flip(-1).cumsum(-1).flip(-1)
-        above = F.softplus(scores[..., middle + 1 :]).cumsum(-1)
+        centre = self.centre
+        median = scores[..., centre : centre + 1]
+        below = F.softplus(scores[..., :centre]).flip(-1).cumsum(-1).flip(-1)
+        above = F.softplus(scores[..., centre + 1 :]).cumsum(-1)
         return torch.cat([median - below, median, median + above], -1)
 
     def scaled(self, forecast: Tensor, shift: Tensor, scale: Tensor) -> Tensor:
@@ -121,8 +123,7 @@ class ForecastOutput:
 
     def point(self, forecast: Tensor) -> Tensor:
         """The one number to give, (...): the mean or the median."""
-        place = self.levels.index(0.5) if self.kind == "quantile" else 0
-        return forecast[..., place]
+        return forecast[..., self.centre]
 
     def quantiles(self, forecast: Tensor) -> Tensor | None:
         """The value of each level, (..., Q); None where a forecast is one number."""

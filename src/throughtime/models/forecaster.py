@@ -2,6 +2,7 @@ r"""Forecasts of the next H values of one or several series from those before.
 
     s_t = network(x_1, ..., x_t)                 x: values, and what is known beside
     y_{t+k} = V_k s_t + W tanh(A s_t + B f_{t+k})    f: what is known of the future
+              + Σ_l a_{kl} y_{t-l}                   of the last few values themselves
 
 ``direct``: all k = 1 ... H from the last state, each with its own V_k. ``recursive``: a
 model of the next step alone, which reads its own forecasts for the rest.
@@ -13,6 +14,7 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from throughtime.checks import from_entries, positive_int
 from throughtime.data.examples import Batch
@@ -40,8 +42,13 @@ class ForecasterConfig(NetworkConfig):
         normalisation: what is taken off each window, and put back on its forecast:
             ``none``, its ``last`` values, or mean and standard deviation (``mean-std``;
             Kim et al., "Reversible Instance Normalization", ICLR 2022).
+        highway: so many of the last values of each series also go straight to its own
+            forecast, by weights that all series share: a linear forecast, of which the
+            network learns what it leaves (Lai et al., "LSTNet", arXiv 1703.07015).
+            Only of direct forecasts.
 
     Raises:
+        InvalidType: an entry has the wrong type.
         InvalidValue: an unknown name, or entries that contradict each other.
     """
 
@@ -49,6 +56,7 @@ class ForecasterConfig(NetworkConfig):
     quantiles: str = "0.1,0.5,0.9"
     strategy: str = "direct"
     normalisation: str = "last"
+    highway: int = 0
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -61,6 +69,8 @@ class ForecasterConfig(NetworkConfig):
             if getattr(self, name) not in known:
                 raise unknown_name(name, getattr(self, name), known)
         parse_levels(self.quantiles)
+        if self.highway != 0:
+            positive_int("highway", self.highway)
         if self.strategy == "recursive":
             if self.output == "quantile":
                 raise InvalidValue(
@@ -71,6 +81,10 @@ class ForecasterConfig(NetworkConfig):
                 raise InvalidValue(
                     "strategy 'recursive' goes on step by step, which a bidirectional "
                     "network cannot; leave one of them out"
+                )
+            if self.highway:
+                raise InvalidValue(
+                    "highway belongs to strategy 'direct'; leave one of them out"
                 )
 
     @classmethod
@@ -155,6 +169,10 @@ class Forecaster(nn.Module):
         size = self.network.output_size
         steps = 1 if self.recursive else horizon
         self.head = nn.Linear(size, steps * target_size * self.output.size)
+        if config.highway:
+            self.highway = nn.Linear(config.highway, horizon, bias=False)
+            # To begin with the network alone, and nothing random beside it.
+            nn.init.zeros_(self.highway.weight)
         if known_size:
             self.from_state = nn.Linear(size, size)
             self.from_future = nn.Linear(known_size, size, bias=False)
@@ -187,7 +205,8 @@ class Forecaster(nn.Module):
                 half = state.size(-1) // 2
                 first = outputs[(window.lengths > 0).long(), rows]
                 state = torch.cat([state[:, :half], first[:, half:]], -1)
-        return self._scaled(self._read(state, future), window)
+        straight = self._straight(window) if self.config.highway else None
+        return self._scaled(self._read(state, future, straight), window)
 
     @torch.no_grad()
     def forecast(self, batch: Batch, *, samples: int = 100, seed: int = 0) -> Tensor:
@@ -278,7 +297,19 @@ class Forecaster(nn.Module):
         joined = joined[place.clamp(max=len(joined) - 1), rows]
         return joined, lengths + self.horizon - 1
 
-    def _read(self, state: Tensor, future: Tensor | None) -> Tensor:
+    def _straight(self, window: _Window) -> Tensor:
+        """The linear part of each forecast, (H, B, C)."""
+        values = window.inputs[..., : self.target_size]
+        count, rows = self.config.highway, torch.arange(values.size(1))
+        step = torch.arange(-count, 0).unsqueeze(1).to(values.device) + window.lengths
+        # In front of a short window zeros, as where a value is missing.
+        values = torch.cat([values.new_zeros(1, *values.shape[1:]), values])
+        last = values[(step + 1).clamp(min=0), rows.to(values.device)]
+        return self.highway(last.movedim(0, -1)).movedim(-1, 0)
+
+    def _read(
+        self, state: Tensor, future: Tensor | None, straight: Tensor | None = None
+    ) -> Tensor:
         """Forecasts (H, B, C, P) of features (B, D), or of one for each step."""
         shape = (-1, state.size(-2), self.target_size, self.output.size)
         scores = self.head(state)
@@ -290,6 +321,10 @@ class Forecaster(nn.Module):
         if future is not None:
             mixed = (self.from_state(state) + self.from_future(future)).tanh()
             scores = scores + self.mixed_head(mixed).reshape(shape)
+        if straight is not None:
+            centre, size = self.output.centre, self.output.size
+            before, after = centre, size - centre - 1
+            scores = scores + F.pad(straight.unsqueeze(-1), (before, after))
         return self.output.read(scores)
 
     def _scaled(self, forecast: Tensor, window: _Window) -> Tensor:
