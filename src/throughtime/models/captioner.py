@@ -41,6 +41,8 @@ class CaptionerConfig(NetworkConfig):
     Attributes:
         feed: the network reads the vector at every step, not only as its first state.
         attention: the read-out looks at the parts of the input, each step anew.
+        encoded_size: features of an encoder that is trained along; None: as many as
+            ``hidden_size``.
 
     Raises:
         InvalidType: an entry has the wrong type.
@@ -49,11 +51,14 @@ class CaptionerConfig(NetworkConfig):
 
     feed: bool = True
     attention: bool = False
+    encoded_size: int | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
         boolean("feed", self.feed)
         boolean("attention", self.attention)
+        if self.encoded_size is not None:
+            positive_int("encoded_size", self.encoded_size)
         if self.bidirectional:
             raise InvalidValue(
                 "bidirectional reads the caption that is to be written; leave it out"
@@ -63,6 +68,11 @@ class CaptionerConfig(NetworkConfig):
                 "feed=false gives the vector to the first state alone, and cell 'none' "
                 "has none; leave one of them out"
             )
+
+    @property
+    def encoded(self) -> int:
+        """Features of an encoder that is trained along."""
+        return self.encoded_size or self.hidden_size
 
 
 class Captioner(nn.Module):
