@@ -86,7 +86,8 @@ def _outcome(part: str, results: Mapping[str, Evaluation]) -> str:
         for title, found in results.items()
         if title != MODEL and name in found.figures
     ]
-    text = f"The model's {name.replace('_', ' ')} on the {part} examples is {shown(name, value)}"
+    what = name.replace("_", " ")
+    text = f"The model's {what} on the {part} examples is {shown(name, value)}"
     return text + (f"; {', '.join(others)}." if others else ".")
 
 
