@@ -8,8 +8,8 @@ fsdd           Free Spoken Digit Dataset. OUT/wav, and path,label,speaker in all
                train.csv and test.csv: recordings 0 to 4 of each digit and speaker are
                the test part, as its authors say.
 digits-strings  3 to 5 of these digits of one speaker, one after the other with pauses
-               of 0.05 to 0.2 s of faint noise. OUT/wav, and path,text,speaker in train.csv
-               (2,000) and test.csv (300), made of the two parts above.
+               of 0.05 to 0.2 s of faint noise. OUT/wav, and path,text,speaker in
+               train.csv (2,000) and test.csv (300), made of the two parts above.
 ocr-words      Handwritten words. OUT/png, one picture a word, each letter 16 x 8; and
                path,text in train.csv and test.csv: nine tenths and one tenth of the
                words, drawn at random. In train.tsv and test.tsv the same words letter

@@ -147,6 +147,19 @@ def _train(name: str, given: dict[str, Any]) -> None:
     files = given.pop("files") or []
     chosen = {key: value for key, value in given.items() if value is not None}
     resume, out = handled["resume"], handled["out"]
+    if resume is None and (chosen.get("folds") or chosen.get("baselines_only")):
+        from throughtime.cli.train_task import without_run
+
+        result = without_run(
+            name,
+            files,
+            valid=handled["valid"] or [],
+            test=handled["test"] or [],
+            given=chosen,
+            settings=handled["set_"] or [],
+        )
+        finish(result, as_json)
+        return
     with join_team() as team:
         begun = begun_run(out, resume, team)
         if begun is not None:

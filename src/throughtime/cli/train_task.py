@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from rich.console import Console
 
-from throughtime.cli.launch import check_same, launch_entry
+from throughtime.cli.launch import check_alone, check_same, launch_entry
 from throughtime.cli.lm_measure import count_parameters
 from throughtime.cli.progress import show_progress
 from throughtime.cli.report_parts import recurrent_layers
@@ -27,6 +27,7 @@ from throughtime.tasks.source import Parts, data_source, fingerprint, load_parts
 from throughtime.tasks.task import Evaluation
 from throughtime.training import RunFolder, TrainingConfig, train
 from throughtime.training.door import check_team
+from throughtime.training.examples import check_options
 from throughtime.training.team import ALONE, Team
 from throughtime.training.tensorboard import open_writer
 
@@ -80,6 +81,7 @@ def start_task(
     options = kind.options_type(**sorted_.options)
     model_config = kind.config_type.from_dict(sorted_.model)
     config = TrainingConfig.from_dict(sorted_.training)
+    check_options(config)
     check_team(team, config, config.batch_size)
     path = out or Path("runs") / f"{name}-{datetime.now():%Y%m%d-%H%M%S}"
     path = Path(team.share(str(path)))
@@ -115,6 +117,27 @@ def start_task(
         )
     run = TaskRun(folder, task, model, source)
     return Training(run, config, parts, train_examples, held_out, False, team)
+
+
+def without_run(
+    name: str,
+    files: list[Path],
+    *,
+    valid: list[str],
+    test: list[Path],
+    given: dict[str, Any],
+    settings: list[str],
+) -> dict[str, Any]:
+    """What ``train classify`` does that makes no run: baselines, cross-validation."""
+    from throughtime.cli.classify_ways import compare_baselines, cross_validate
+
+    check_alone("cross-validation")
+    found = sort_task_settings(task_class(name), given, settings)
+    seed = TrainingConfig.from_dict(found.training).seed
+    source = data_source(files, valid, test, seed)
+    if found.options.get("folds"):
+        return cross_validate(found, source)
+    return compare_baselines(found, source)
 
 
 def resume_task(
@@ -156,6 +179,7 @@ def resume_task(
         parts = load_parts(type(run.task), run.task.options, run.source)
         train_examples = run.task.encode(parts.train)
         held_out = run.task.encode(parts.held_out)
+        run.task.files(parts.train)  # made anew for the report
     return Training(run, config, parts, train_examples, held_out, True, team)
 
 

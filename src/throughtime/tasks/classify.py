@@ -14,6 +14,7 @@ from torch import nn
 from throughtime.data.examples import Batch, Examples
 from throughtime.errors import DataError
 from throughtime.models.classifier import Classifier, ClassifierConfig
+from throughtime.models.naive_bayes import NaiveBayes
 from throughtime.tasks.classify_baselines import bayes_of, classify_baselines
 from throughtime.tasks.classify_figures import class_figures, number_figures
 from throughtime.tasks.classify_options import ClassifyOptions
@@ -69,6 +70,7 @@ class Classify(Task):
         self.options, self.inputs = options, inputs
         self.labels = None if labels is None else list(labels)
         self.mean, self.std = mean, std
+        self.bayes: NaiveBayes | None = None
 
     @classmethod
     def read(cls, files: Sequence[Path], options: ClassifyOptions) -> list[RawExample]:
@@ -174,7 +176,8 @@ class Classify(Task):
     def files(self, train: Sequence[RawExample]) -> dict[str, bytes]:
         if self.inputs.kind != "text" or self.labels is None:
             return {}
-        return {BAYES_FILE: json.dumps(bayes_of(train).to_dict()).encode()}
+        self.bayes = bayes_of(train)
+        return {BAYES_FILE: json.dumps(self.bayes.to_dict()).encode()}
 
     def read_inputs(self, source: Path | str) -> list[RawExample]:
         return read_unlabelled(source, self.options, self.inputs.kind)
@@ -197,7 +200,7 @@ class Classify(Task):
     def sections(
         self, model: nn.Module, raw: Sequence[RawExample], evaluation: Evaluation
     ) -> "list[Section]":
-        return classify_sections(self.inputs, self.labels, raw, evaluation)
+        return classify_sections(self.inputs, self.labels, raw, evaluation, self.bayes)
 
     def describe(self) -> str:
         asked = "a number" if self.labels is None else f"{len(self.labels)} labels"

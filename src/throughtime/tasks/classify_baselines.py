@@ -11,7 +11,6 @@ from throughtime.tasks.classify_figures import (
     label_figures,
     number_figures,
 )
-from throughtime.tasks.linear_baseline import linear_baseline
 from throughtime.tasks.task import Evaluation, RawExample
 
 
@@ -35,6 +34,8 @@ def classify_baselines(
         mean = float(np.mean(numbers_of(known)))
         found = {"mean": number_figures(np.full(len(raw), mean), targets)}
         if kind != "text":
+            from throughtime.tasks.linear_baseline import linear_baseline
+
             answers = linear_baseline(known, raw, numbers=True)
             found["linear model"] = number_figures(answers, targets)
         return found
@@ -42,6 +43,8 @@ def classify_baselines(
     targets = [e.target for e in raw]
     found = {"commonest label": label_figures([commonest] * len(raw), targets, labels)}
     if kind != "text":
+        from throughtime.tasks.linear_baseline import linear_baseline
+
         answers = linear_baseline(known, raw, numbers=False)
         found["linear model"] = label_figures(list(answers), targets, labels)
         return found

@@ -5,7 +5,9 @@ from typing import Any
 
 import numpy as np
 
+from throughtime.models.naive_bayes import NaiveBayes
 from throughtime.report import Section, Table
+from throughtime.tasks.bag_of_words import explanation_section, telling_words_section
 from throughtime.tasks.inputs.base import Inputs
 from throughtime.tasks.task import Evaluation, RawExample
 
@@ -20,8 +22,12 @@ def classify_sections(
     labels: Sequence[str] | None,
     raw: Sequence[RawExample],
     evaluation: Evaluation,
+    bayes: NaiveBayes | None = None,
 ) -> list[Section]:
-    """Confusion of classes and some errors; of numbers, the largest errors."""
+    """Confusion of classes and some errors; of numbers, the largest errors.
+
+    Of texts also what naive Bayes has learnt, and its answer to the first one.
+    """
     details = evaluation.details
     if labels is None:
         return [_largest_errors(raw, details)]
@@ -29,6 +35,10 @@ def classify_sections(
     if len(labels) <= MOST_CLASSES and "confusion" in details:
         sections.append(_confusion(labels, details["confusion"]))
     sections.append(_errors(inputs, labels, raw, details))
+    if bayes is not None:
+        text = str(raw[0].input)
+        sections.append(telling_words_section(bayes))
+        sections.append(explanation_section(bayes.explain(text), text))
     return sections
 
 

@@ -51,7 +51,7 @@ class ExampleSource:
             )
         if len(examples) == 0:
             raise InvalidValue("examples must have at least one example, got none")
-        _check_options(config)
+        check_options(config)
         self.module, self._model = model, model
         self._examples, self._config, self._team = examples, config, team
         lengths = examples.lengths
@@ -121,7 +121,7 @@ class ExampleSource:
         """See ``Source``: nothing is carried."""
 
 
-def _check_options(config: TrainingConfig) -> None:
+def check_options(config: TrainingConfig) -> None:
     """Raise unless every option has a meaning for separate examples.
 
     Raises:
