@@ -47,7 +47,7 @@ def test_as_one_by_one(case, beam_size):
 
 
 def test_exhaustive():
-    """A beam as wide as there are texts finds the likeliest, by ``batch_loss``."""
+    """A beam as wide as there are texts finds the likeliest of all, by ``batch_loss``."""
     model, batch = small(5, bidirectional=True), batch_of([3, 2])
     found = model.search(batch, longest=3, beam_size=TARGETS**3)
     for b in range(2):
