@@ -13,7 +13,7 @@ from tests.models.encoder_decoder_cases import (
     small,
 )
 from throughtime.cells import CELLS
-from throughtime.errors import InvalidType, InvalidValue
+from throughtime.errors import InvalidShape, InvalidType, InvalidValue
 from throughtime.losses import cross_entropy
 from throughtime.models.encoder_decoder import EncoderDecoder
 from throughtime.models.encoder_decoder_config import EncoderDecoderConfig
@@ -203,6 +203,20 @@ def test_config_as_values():
     assert EncoderDecoderConfig.from_dict(config.to_dict()) == config
     with pytest.raises(InvalidValue, match="unknown option of the network 'heads'"):
         EncoderDecoderConfig.from_dict({"heads": 2})
+
+
+def test_output_begins_at_frequencies():
+    """With weights of 0 it says log of the counts, each taken 0.1 larger."""
+    counts = torch.tensor([6, 3, 0, 1, 0])
+    config = EncoderDecoderConfig(hidden_size=4)
+    model = EncoderDecoder(TokenFrontEnd(SOURCES, 4), TARGETS, END, config, counts)
+    with torch.no_grad():
+        model.output_weight.zero_()
+    scores = model(batch_of([2], [2])).softmax(-1)
+    want = torch.tensor([6.1, 3.1, 0.1, 1.1, 0.1]) / 10.5
+    torch.testing.assert_close(scores, want.expand_as(scores))
+    with pytest.raises(InvalidShape, match="counts"):
+        EncoderDecoder(TokenFrontEnd(SOURCES, 4), TARGETS, END, config, counts[:3])
 
 
 def test_end_index_in_range():

@@ -47,7 +47,7 @@ def test_as_one_by_one(case, beam_size):
 
 
 def test_exhaustive():
-    """A beam as wide as there are texts finds the likeliest of all, by ``batch_loss``."""
+    """A beam as wide as there are texts ranks them all, as ``batch_loss`` does."""
     model, batch = small(5, bidirectional=True), batch_of([3, 2])
     found = model.search(batch, longest=3, beam_size=TARGETS**3)
     for b in range(2):
@@ -58,7 +58,7 @@ def test_exhaustive():
             targets = torch.tensor(cut)[:, None]
             one = one_of(batch, b)
             one |= {"targets": targets, "targets_lengths": torch.tensor([len(cut)])}
-            values[cut] = -float(model.batch_loss(one)[0])
+            values[cut] = -model.batch_loss(one)[0].item()
         ranked = sorted(values, key=lambda text: -values[text])
         got = [tuple(h.tokens.tolist()) for h in found[b]]
         assert got == ranked

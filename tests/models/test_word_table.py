@@ -7,10 +7,10 @@ from throughtime.models import word_table
 from throughtime.models.word_table import WordTable
 
 PAIRS = [
-    ("das haus ist klein".split(), "the house is small".split()),
-    ("das buch".split(), "the book".split()),
-    ("ein buch ist klein klein".split(), "a small small book is".split()),
-    ("das haus".split(), "the house".split()),
+    (["das", "haus", "ist", "klein"], ["the", "house", "is", "small"]),
+    (["das", "buch"], ["the", "book"]),
+    (["ein", "buch", "ist", "klein", "klein"], ["a", "small", "small", "book", "is"]),
+    (["das", "haus"], ["the", "house"]),
 ]
 
 
@@ -42,8 +42,8 @@ def test_best_words(iterations):
 
 def test_words_stand_for_words():
     table = WordTable(PAIRS)
-    assert table.translate("ein buch neu das haus".split()) == (
-        "a book neu the house".split()
+    assert table.translate(["ein", "buch", "neu", "das", "haus"]) == (
+        ["a", "book", "neu", "the", "house"]
     )
 
 

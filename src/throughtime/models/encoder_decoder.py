@@ -30,11 +30,14 @@ from throughtime.models.beam import Hypothesis
 from throughtime.models.encoder_decoder_config import EncoderDecoderConfig
 from throughtime.models.encoder_decoder_search import search
 from throughtime.models.network import Network, valid_steps
+from throughtime.models.output_base import checked_counts
 from throughtime.models.teacher_forcing import truth_probability
 
 # What a bridge leads to, of the fields that a cell's state has.
 BRIDGED = ("h", "c")
 INIT_RANGE = 0.1
+# How often a token is taken to occur beyond what was counted.
+UNSEEN = 0.1
 
 
 class Encoded(NamedTuple):
@@ -76,8 +79,12 @@ class EncoderDecoder(nn.Module):
         vocabulary_size: V of the targets.
         end_index: the token that ends a target, and stands before its first one.
         config: see ``EncoderDecoderConfig``.
+        counts: how often each token occurs in the targets to learn from, (V,): the
+            output begins at these frequencies; default: at even ones.
 
     Raises:
+        InvalidShape: ``counts`` is not (V,).
+        InvalidType: ``counts`` is no tensor.
         InvalidValue: an option is unknown or does not fit.
 
     >>> from throughtime.models.front_ends import TokenFrontEnd
@@ -102,6 +109,7 @@ class EncoderDecoder(nn.Module):
         vocabulary_size: int,
         end_index: int,
         config: EncoderDecoderConfig | None = None,
+        counts: Tensor | None = None,
     ) -> None:
         super().__init__()
         self.config = config = EncoderDecoderConfig() if config is None else config
@@ -141,9 +149,17 @@ class EncoderDecoder(nn.Module):
             weight = torch.empty(vocabulary_size, width)
             weight.uniform_(-INIT_RANGE, INIT_RANGE)
             self.output_weight = nn.Parameter(weight)
-        self.output_bias = nn.Parameter(torch.zeros(vocabulary_size))
+        self.output_bias = nn.Parameter(self._first_bias(counts))
         # Kept with the weights, so that a schedule goes on where training goes on.
         self.register_buffer("updates", torch.zeros((), dtype=torch.long))
+
+    def _first_bias(self, counts: Tensor | None) -> Tensor:
+        # Where most tokens are rare, learning that first drives the tanh before it to
+        # its ends, where no gradient passes.
+        if counts is None:
+            return torch.zeros(self.vocabulary_size)
+        counts = checked_counts("full", counts, self.vocabulary_size) + UNSEEN
+        return (counts / counts.sum()).log().to(torch.get_default_dtype())
 
     def _embedding(self) -> nn.Embedding:
         config = self.config
@@ -230,6 +246,7 @@ class EncoderDecoder(nn.Module):
             h = embedded.new_zeros(*tokens.shape, self.config.hidden_size)
             return *self._read(h, encoded), state
         network, feed = state
+        assert feed is not None
         reads: list[Tensor] = []
         looks: list[Tensor] = []
         for step in embedded:

@@ -38,6 +38,7 @@ class Translate(Task):
         vocabularies: of sources and of targets.
         ratio: tokens of targets for each of the sources, in training.
         cut: how many sources and targets of training are longer than is read of them.
+        counts: how often each token occurs in the targets of training.
     """
 
     name: ClassVar[str] = "translate"
@@ -63,9 +64,11 @@ class Translate(Task):
         options: TranslateOptions,
         vocabularies: tuple[Vocabulary, Vocabulary],
         ratio: float,
-        cut: tuple[int, int] = (0, 0),
+        cut: tuple[int, int],
+        counts: Sequence[int],
     ) -> None:
         self.options, self.ratio, self.cut = options, ratio, cut
+        self.counts = list(counts)
         self.source, self.target = vocabularies
 
     # ---- data
@@ -111,17 +114,19 @@ class Translate(Task):
                     options,
                 ),
             )
-        lengths = [
-            [len(vocabulary.encode(text + END)) for text in texts]
+        encoded = [
+            [vocabulary.encode(text + END) for text in texts]
             for vocabulary, texts in zip(vocabularies, (sources, targets), strict=True)
         ]
+        lengths = [[len(tokens) for tokens in part] for part in encoded]
         limits = (options.max_source, options.max_target)
         cut = [
             sum(n - 1 > limit for n in part) if limit else 0
             for part, limit in zip(lengths, limits, strict=True)
         ]
+        counts = torch.cat(encoded[1]).bincount(minlength=len(vocabularies[1]))
         ratio = sum(lengths[1]) / sum(lengths[0])
-        return cls(options, vocabularies, ratio, (cut[0], cut[1]))
+        return cls(options, vocabularies, ratio, (cut[0], cut[1]), counts.tolist())
 
     def to_dict(self) -> dict[str, Any]:
         return {
@@ -132,6 +137,7 @@ class Translate(Task):
             else json.loads(self.target.to_json()),
             "ratio": self.ratio,
             "cut": list(self.cut),
+            "counts": self.counts,
         }
 
     @classmethod
@@ -145,6 +151,7 @@ class Translate(Task):
             (source, target),
             values["ratio"],
             (cut[0], cut[1]),
+            values["counts"],
         )
 
     def encode(self, raw: Sequence[RawExample], *, labelled: bool = True) -> Examples:
@@ -173,6 +180,7 @@ class Translate(Task):
             len(self.target),
             end_index(self.target),
             config,
+            torch.tensor(self.counts),
         )
 
     def describe(self) -> str:
