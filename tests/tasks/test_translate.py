@@ -137,7 +137,7 @@ def test_unknown_words():
 
 
 def test_attention_of_answers():
-    task = fitted(attention=True)
+    task = fitted(show_attention=True)
     model = trained(task)
     first, second, empty = task.predict(
         model, [RawExample(t, None, "") for t in ("big dog", "old fish red", "")]
@@ -172,7 +172,7 @@ def test_sections():
     assert len(answers.table.rows) == 12
     assert "Each token looked most at" in attention.figure.text
     assert attention.figure.draw(True).axes
-    assert not task.options.attention
+    assert not task.options.show_attention
     bare = model_of(task, attention="none")
     assert len(task.sections(bare, RAW, evaluation)) == 1
 

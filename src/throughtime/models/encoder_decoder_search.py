@@ -157,9 +157,9 @@ class _Beams:
             self.tokens.reshape(1, -1), self.state, self.encoded
         )
         scores = self.model.logits(read[0])
-        if bool(scores.isnan().any()):
-            raise InvalidValue("the model gives NaN; check that its training converged")
         norm = scores.logsumexp(-1, keepdim=True)
+        if bool(norm.isnan().any()):  # also if a single score is
+            raise InvalidValue("the model gives NaN; check that its training converged")
         scores = scores.index_fill(-1, self.banned, -torch.inf)
         # No slot can give more than K of the K best.
         width = min(self.beam_size, scores.size(-1))

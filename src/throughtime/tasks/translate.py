@@ -48,13 +48,15 @@ class Translate(Task):
         "hidden_size": 256,
         "bidirectional": True,
         "dropout": 0.3,
+        "batch_size": 64,
+        "schedule": "plateau",
     }
     answering: ClassVar[tuple[str, ...]] = (
         "beam_size",
         "length_penalty",
         "tokenise",
         "copy_unknown",
-        "attention",
+        "show_attention",
     )
 
     options: TranslateOptions
@@ -292,7 +294,7 @@ class Translate(Task):
     ) -> list[dict[str, Any]]:
         """For each source ``text``, and ``score``, log P over its length's penalty.
 
-        With the option ``attention`` also ``source_tokens``, ``tokens`` and
+        With the option ``show_attention`` also ``source_tokens``, ``tokens`` and
         ``attention``, one row of weights for each token. An empty source has an empty
         answer.
         """

@@ -92,7 +92,7 @@ def _weights(
     best: Sequence[Hypothesis],
 ) -> Tensor | None:
     """The weights of attention of these answers, where they are asked for."""
-    if not (_copies(task, model) or task.options.attention):
+    if not (_copies(task, model) or task.options.show_attention):
         return None
     said = Examples({"targets": [hypothesis.tokens for hypothesis in best]})
     return model.align({**batch, **said.batch(range(len(best)))})
@@ -117,7 +117,7 @@ def _written(
             for i, place in zip(said, places, strict=False)
         )
     written: dict[str, Any] = {"text": plain(text), "score": best.score}
-    if weights is not None and task.options.attention:
+    if weights is not None and task.options.show_attention:
         written["source_tokens"] = read
         written["tokens"] = [task.target.token(i) for i in tokens]
         written["attention"] = weights.tolist()

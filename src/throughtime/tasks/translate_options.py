@@ -9,8 +9,9 @@ from throughtime.tasks.option import option
 class TranslateOptions:
     """One text from another: translation, summaries, transliteration.
 
-    FILE: two text files, line by line a source and its target, as train.en train.de; or
-    one file with a tab between both; or tables (csv, tsv, jsonl, parquet).
+    FILE: two text files, line i of one belonging to line i of the other (train.en
+    train.de); or one file with a tab between source and target; or tables (csv, tsv,
+    jsonl, parquet).
     """
 
     source: str | None = option(
@@ -61,7 +62,9 @@ class TranslateOptions:
         "Where an unknown word would be the best, say the source word that attention "
         "looks at; default: unknown words are never said.",
     )
-    attention: bool = option(False, "Answers hold the weights of attention as well.")
+    show_attention: bool = option(
+        False, "Answers hold the weights of attention as well."
+    )
 
     def __post_init__(self) -> None:
         from throughtime.checks import boolean, number, positive_int
@@ -81,7 +84,7 @@ class TranslateOptions:
                 positive_int(name, getattr(self, name))
         positive_int("beam_size", self.beam_size)
         number("length_penalty", self.length_penalty, minimum=0)
-        for name in ("joint_vocabulary", "lowercase", "copy_unknown", "attention"):
+        for name in ("joint_vocabulary", "lowercase", "copy_unknown", "show_attention"):
             boolean(name, getattr(self, name))
         if self.tokenise is not None:
             from throughtime.tasks.text_scores import TOKENISERS

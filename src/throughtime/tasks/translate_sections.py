@@ -50,7 +50,7 @@ def _attention(
     source = (fits or list(sources))[0]
     usual = task.options
     try:
-        task.options = replace(usual, attention=True)
+        task.options = replace(usual, show_attention=True)
         (answer,) = task.predict(model, [RawExample(source, None, "")])
     finally:
         task.options = usual
