@@ -40,7 +40,11 @@ def captioned_pictures(pictures: Sequence[Captioned], *, dark: bool = False) -> 
     ]
     most = max((a.count("\n") + b.count("\n") + 2 for a, b in wrapped), default=1)
     with styled(dark):
-        figure = new_figure(7.6, rows * (1.75 + 0.15 * most))
+        height = rows * (1.8 + 0.16 * most) + 0.3
+        figure = new_figure(7.6, height)
+        engine = figure.get_layout_engine()
+        assert engine is not None
+        engine.set(rect=(0, 0.3 / height, 1, 1 - 0.3 / height))
         grid = figure.subplots(rows, COLUMNS, squeeze=False)
         for axes in grid.flat:
             axes.set_axis_off()

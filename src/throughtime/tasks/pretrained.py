@@ -43,7 +43,7 @@ def _network(name: str) -> tuple[nn.Module, Any, int]:
         ) from error
     network.fc = nn.Identity()
     prepare = weights.transforms()
-    return network.eval(), prepare, int(prepare.crop_size[0])
+    return network.eval(), prepare, int(prepare.resize_size[0])
 
 
 def pretrained_features(name: str, load: Callable[[int], Tensor]) -> Tensor:
