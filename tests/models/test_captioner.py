@@ -13,6 +13,7 @@ from throughtime.models.front_ends import VectorFrontEnd
 from throughtime.models.picture_encoder import PictureEncoder
 from throughtime.models.protocol import LanguageModelProtocol
 from throughtime.models.sampling import Decoding
+from throughtime.training import TrainingConfig, train
 
 END = 2
 KINDS = [
@@ -248,3 +249,17 @@ def test_what_cannot_be():
         CaptionerConfig.from_dict({"feeed": True})
     config = CaptionerConfig(cell="gru", feed=False)
     assert CaptionerConfig.from_dict(config.to_dict()) == config
+
+
+@pytest.mark.parametrize("truncation", ["full", "chunked"])
+def test_the_loop_of_training_takes_it(truncation):
+    """The loss that training reports first is that of the fresh model."""
+    model = model_of().train()
+    data = examples(model)
+    with torch.no_grad():
+        loss, count = model.batch_loss(data.batch(range(4)))
+    options = {} if truncation == "full" else {"truncation": truncation, "tau": 2}
+    config = TrainingConfig(batch_size=4, epochs=2, **options)
+    first, last = train(model, data, config)
+    assert first.loss == pytest.approx(loss.item() / count, rel=1e-12)
+    assert last.loss < first.loss

@@ -9,6 +9,7 @@ from throughtime.errors import InvalidType, InvalidValue
 from throughtime.models.front_ends import VectorFrontEnd
 from throughtime.models.network import NetworkConfig
 from throughtime.models.recogniser import Recogniser
+from throughtime.training import TrainingConfig, train
 
 CELLS = ("lstm", "gru", "none")
 
@@ -139,3 +140,16 @@ def test_what_cannot_be():
         model_of(subsample=1.5)
     with pytest.raises(InvalidValue, match="beam_size must be greater than zero"):
         model_of().read(examples().batch([0]), beam_size=0)
+
+
+@pytest.mark.parametrize("options", [{}, {"truncation": "chunked", "tau": 3}], ids=str)
+def test_the_loop_of_training_takes_it(options):
+    """The loss that training reports first is that of the fresh model."""
+    model = model_of(subsample=2)
+    data = examples(targets=((0, 1), (), (3,), ()))
+    with torch.no_grad():
+        loss, count = model.batch_loss(data.batch(range(4)))
+    config = TrainingConfig(batch_size=4, epochs=2, **options)
+    first, last = train(model, data, config)
+    assert first.loss == pytest.approx(loss.item() / count, rel=1e-12)
+    assert last.loss < first.loss

@@ -42,9 +42,9 @@ def captioned_pictures(pictures: Sequence[Captioned], *, dark: bool = False) -> 
     with styled(dark):
         height = rows * (1.8 + 0.16 * most) + 0.3
         figure = new_figure(7.6, height)
-        engine = figure.get_layout_engine()
-        assert engine is not None
-        engine.set(rect=(0, 0.3 / height, 1, 1 - 0.3 / height))
+        # Room for the last texts, which hang below their axes.
+        room = 0.3 / height
+        figure.set_layout_engine("constrained", rect=(0, room, 1, 1 - room))
         grid = figure.subplots(rows, COLUMNS, squeeze=False)
         for axes in grid.flat:
             axes.set_axis_off()
