@@ -50,7 +50,12 @@ class Caption(Task):
     options_type: ClassVar[type] = CaptionOptions
     config_type: ClassVar[type] = CaptionerConfig
     usual: ClassVar[Mapping[str, Any]] = {"hidden_size": 256, "dropout": 0.3}
-    answering: ClassVar[tuple[str, ...]] = ("beam_size", "length_penalty", "length")
+    answering: ClassVar[tuple[str, ...]] = (
+        "beam_size",
+        "length_penalty",
+        "length",
+        "images",
+    )
 
     def __init__(
         self,
