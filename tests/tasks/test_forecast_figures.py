@@ -55,7 +55,7 @@ def test_pinball_and_coverage_at_known_quantiles():
     found = quantile_figures(quantiles, levels, truth)
     want = np.mean([q * (1 - q) / 2 for q in levels])
     assert found["pinball"] == pytest.approx(want, rel=1e-8)
-    assert found["coverage"] == found["nominal_coverage"] == 0.8
+    assert found["coverage"] == 0.8
 
 
 def test_unknown_values_are_not_covered_nor_missed():

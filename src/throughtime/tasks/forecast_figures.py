@@ -51,7 +51,7 @@ def quantile_figures(
 
     ``pinball``: the mean over levels of max(q (y - y_q), (q - 1) (y - y_q)); twice that
     is near the CRPS if there are many levels. ``coverage``: the share of values between
-    the lowest and the highest level, which should be ``nominal_coverage``.
+    the lowest and the highest level, which should be the distance of these levels.
 
     Args:
         quantiles: (N, H, C, Q).
@@ -64,7 +64,6 @@ def quantile_figures(
     return {
         "pinball": _mean(np.maximum(q * error, (q - 1) * error)),
         "coverage": _mean(np.where(np.isnan(truth), np.nan, inside)),
-        "nominal_coverage": round(levels[-1] - levels[0], 9),
     }
 
 
