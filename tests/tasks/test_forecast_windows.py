@@ -71,8 +71,8 @@ def test_targets_stay_in_their_span_and_windows_may_reach_back():
     layout = Layout(("x",), (), (), (), (0.0,), (1.0,))
     for start, stop in ((0, 60), (60, 100)):
         starts = origins(Span(table, start, stop), 10, 5, 1)
-        parts = cut_windows(layout, table, starts, 10, 5)
-        targets = torch.stack(parts["targets"])
+        parts = cut_windows(layout, [(table, starts)], 10, 5)
+        targets = torch.stack(list(parts["targets"]))
         # The values are the numbers of the steps.
         assert (targets.min(), targets.max()) == (max(start, 10), stop - 1)
         for window, target in zip(parts["inputs"], parts["targets"], strict=True):
@@ -84,10 +84,20 @@ def test_targets_stay_in_their_span_and_windows_may_reach_back():
 def test_windows_are_views():
     table = table_of(100)
     layout = Layout(("x",), (), (), (), (0.0,), (1.0,))
-    parts = cut_windows(layout, table, np.arange(10, 90), 10, 5)
+    parts = cut_windows(layout, [(table, np.arange(10, 90))], 10, 5)
     owners = {part.untyped_storage().data_ptr() for part in parts["inputs"]}
     owners |= {part.untyped_storage().data_ptr() for part in parts["targets"]}
     assert len(owners) == 1
+
+
+def test_windows_of_several_series():
+    tables = [table_of(20), table_of(30)]
+    layout = Layout(("x",), (), (), (), (0.0,), (1.0,))
+    starts = [np.array([2, 9]), np.array([25])]
+    parts = cut_windows(layout, list(zip(tables, starts, strict=True)), 4, 2)
+    found = [window[:, 0].tolist() for window in parts["inputs"]]
+    assert found == [[0, 1], [5, 6, 7, 8], [21, 22, 23, 24]]
+    assert [t[:, 0].tolist() for t in parts["targets"]] == [[2, 3], [9, 10], [25, 26]]
 
 
 def test_spans_without_room():
@@ -101,7 +111,7 @@ def test_the_future_holds_what_is_known_and_nothing_else():
     table = table_of(40, ("x", "past", "plan"), HOUR)
     table.values[33:, :2] = np.nan
     layout = Layout(("x",), ("past",), ("plan",), ("day",), (0.0,) * 3, (1.0,) * 3)
-    parts = cut_windows(layout, table, np.array([33]), 4, 5, labelled=False)
+    parts = cut_windows(layout, [(table, np.array([33]))], 4, 5, labelled=False)
     assert set(parts) == {"inputs", "inputs_present", "future"}
     plan = table.values[33:38, 2]
     np.testing.assert_array_equal(parts["future"][0][:, 0], plan)
@@ -114,7 +124,7 @@ def test_missing_values_are_marked():
     table = table_of(20)
     table.values[7] = np.nan
     layout = Layout(("x",), (), (), (), (1.0,), (2.0,))
-    parts = cut_windows(layout, table, np.array([6, 10]), 5, 3)
+    parts = cut_windows(layout, [(table, np.array([6, 10]))], 5, 3)
     assert [part[:, 0].all().item() for part in parts["inputs_present"]] == [
         True,
         False,

@@ -189,22 +189,17 @@ class Forecast(Task):
         )
 
     def encode(self, raw: Sequence[RawExample], *, labelled: bool = True) -> Examples:
-        parts: dict[str, list[torch.Tensor]] = {}
+        parts = []
         for example in raw:
             span: Span = example.input
             starts = self._origins(span) if labelled else np.array([span.stop])
             self._check(span, labelled)
-            cut = cut_windows(
-                self.layout,
-                span.table,
-                starts,
-                self.look_back,
-                self.horizon,
-                labelled=labelled,
+            parts.append((span.table, starts))
+        return Examples(
+            cut_windows(
+                self.layout, parts, self.look_back, self.horizon, labelled=labelled
             )
-            for name, windows in cut.items():
-                parts.setdefault(name, []).extend(windows)
-        return Examples(parts or {"inputs": []})
+        )
 
     def build(self, config: Any) -> nn.Module:
         return Forecaster(

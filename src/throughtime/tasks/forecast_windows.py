@@ -204,45 +204,67 @@ class Layout:
         return tensor, None if bool(present.all()) else present
 
 
+class Windows(Sequence[Tensor]):
+    """Slices of series, each made when it is asked for: however many, they cost little.
+
+    Args:
+        sources: (T, ...) each.
+        which: the source of each window.
+        first: its first step.
+        stop: behind its last one.
+    """
+
+    def __init__(
+        self, sources: Sequence[Tensor], which: Array, first: Array, stop: Array
+    ) -> None:
+        self._sources = sources
+        self._which, self._first, self._stop = which, first, stop
+
+    def __len__(self) -> int:
+        return len(self._which)
+
+    def __getitem__(self, index: Any) -> Any:
+        source = self._sources[int(self._which[index])]
+        return source[self._first[index] : self._stop[index]]
+
+
 def cut_windows(
     layout: Layout,
-    table: TimeTable,
-    starts: Array,
+    parts: Sequence[tuple[TimeTable, Array]],
     look_back: int,
     horizon: int,
     *,
     labelled: bool = True,
-) -> dict[str, list[Tensor]]:
-    """The parts of a batch of ``Forecaster``: views, not copies.
+) -> dict[str, Windows]:
+    """The sequences of a batch of ``Forecaster``: views, not copies.
 
     Args:
         layout: what they hold.
-        table: the series.
-        starts: first steps to forecast.
+        parts: series, and of each the first steps to forecast.
         look_back: steps before, fewer where there are not so many.
         horizon: steps to forecast.
         labelled: with targets.
     """
-    matrix, present = layout.matrix(table, int(starts.max()) + horizon)
-    if present is None:
-        present = torch.ones(1, dtype=torch.bool).expand(matrix.shape)
+    grids, masks = [], []
+    for table, starts in parts:
+        grid, present = layout.matrix(table, int(starts.max()) + horizon)
+        if present is None:
+            present = torch.ones(1, dtype=torch.bool).expand(grid.shape)
+        grids.append(grid)
+        masks.append(present)
+    which = np.repeat(np.arange(len(parts)), [len(starts) for _, starts in parts])
+    start = np.concatenate([starts for _, starts in parts])
+    before = which, np.maximum(start - look_back, 0), start
+    after = which, start, start + horizon
+    found = {
+        "inputs": Windows(grids, *before),
+        "inputs_present": Windows(masks, *before),
+    }
     count = len(layout.targets)
-    known = len(layout.targets) + len(layout.inputs)
-    parts: dict[str, list[Tensor]] = {"inputs": [], "inputs_present": []}
     if layout.known_size:
-        parts["future"] = []
+        known = count + len(layout.inputs)
+        found["future"] = Windows([grid[:, known:] for grid in grids], *after)
     if labelled:
-        parts |= {"targets": [], "targets_mask": []}
-    for start in starts.tolist():
-        before, after = (
-            slice(max(start - look_back, 0), start),
-            slice(start, start + horizon),
-        )
-        parts["inputs"].append(matrix[before])
-        parts["inputs_present"].append(present[before])
-        if layout.known_size:
-            parts["future"].append(matrix[after, known:])
-        if labelled:
-            parts["targets"].append(matrix[after, :count])
-            parts["targets_mask"].append(present[after, :count])
-    return parts
+        found["targets"] = Windows([grid[:, :count] for grid in grids], *after)
+        found["targets_mask"] = Windows([mask[:, :count] for mask in masks], *after)
+    return found
