@@ -57,6 +57,14 @@ def test_named_parts_follow_each_other(text):
     }
 
 
+@pytest.mark.parametrize("steps", range(20, 60))
+def test_shares_of_one_in_all_are_all_steps(steps):
+    sizes = ForecastOptions(parts="0.7,0.1,0.2").part_sizes(steps)
+    assert sum(sizes) == steps
+    for size, share in zip(sizes, (0.7, 0.1, 0.2), strict=True):
+        assert abs(size - share * steps) <= 1
+
+
 def test_parts_of_a_series_that_is_too_short():
     raw = [span_example(table_of(50), 0, 50)]
     with pytest.raises(DataError, match=r"a.csv has 50 steps, fewer than the 60"):

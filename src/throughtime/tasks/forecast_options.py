@@ -105,4 +105,8 @@ class ForecastOptions:
                 "parts must be two or three numbers of steps, as in '8640,2880,2880', "
                 f"or shares, as in '0.7,0.1,0.2', got {self.parts!r}"
             )
-        return [int(size) if whole else round(size * steps) for size in sizes]
+        if whole:
+            return [int(size) for size in sizes]
+        # Borders are rounded, not sizes: these could add up to more than there is.
+        ends = [round(sum(sizes[: i + 1]) * steps) for i in range(len(sizes))]
+        return [end - start for start, end in zip([0, *ends], ends, strict=False)]
