@@ -105,7 +105,7 @@ def test_loss_is_cross_entropy_summed_over_known_labels():
     torch.testing.assert_close(loss, expected)
     assert count == 2
     nothing, count = model.batch_loss(batch((-1, -1, -1)))
-    assert (float(nothing), count) == (0.0, 0)
+    assert (nothing.item(), count) == (0.0, 0)
 
 
 def test_numbers_are_learnt_in_units_of_their_spread():

@@ -128,9 +128,9 @@ def measure_flow(model: nn.Module, examples: Examples) -> dict[str, GradientFlow
 def _last_only(batch: Batch) -> Batch:
     """Of targets step by step, only the last of each example counts."""
     targets: Any = batch.get("targets")
-    if targets is None or targets.shape[:2] != batch["inputs"].shape[:2]:
+    if targets is None or "targets_lengths" not in batch:
         return batch
-    steps = valid_steps(batch["inputs_lengths"], targets)
+    steps = valid_steps(batch["targets_lengths"], targets)
     mask = steps & batch["targets_mask"] if "targets_mask" in batch else steps
     last = torch.zeros_like(mask)
     for column in range(mask.size(1)):

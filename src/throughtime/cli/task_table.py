@@ -9,7 +9,7 @@ from rich.table import Table
 from throughtime.tasks.task import Evaluation
 
 # Shares of 1, which people read in per cent.
-SHARES = ("accuracy", "F1", "precision", "recall", "coverage")
+SHARES = ("accuracy", "F1", "precision", "recall", "coverage", "error rate")
 
 
 def shown(name: str, value: float) -> str:

@@ -8,6 +8,10 @@ from typing import Any
 from throughtime.plots.theme import to_svg
 
 
+# What has more letters than this is words, not a figure with its unit.
+LETTERS = 6
+
+
 @dataclass(frozen=True)
 class Table:
     """Rows of text under a header; the first column names the row.
@@ -21,6 +25,19 @@ class Table:
     header: Sequence[str]
     rows: Sequence[Sequence[str]]
     caption: str = ""
+
+    @property
+    def words(self) -> list[bool]:
+        """Which columns hold words, and no figures: these are set to the left.
+
+        >>> Table(("", "text", "figure"), [("a", "so good", "93 %")]).words
+        [False, True, False]
+        """
+        columns = [[row[i] for row in self.rows] for i in range(len(self.header))]
+        return [
+            i > 0 and any(sum(map(str.isalpha, entry)) > LETTERS for entry in column)
+            for i, column in enumerate(columns)
+        ]
 
 
 @dataclass(frozen=True)
