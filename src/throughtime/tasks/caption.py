@@ -49,7 +49,14 @@ class Caption(Task):
     name: ClassVar[str] = "caption"
     options_type: ClassVar[type] = CaptionOptions
     config_type: ClassVar[type] = CaptionerConfig
-    usual: ClassVar[Mapping[str, Any]] = {"hidden_size": 256, "dropout": 0.3}
+    usual: ClassVar[Mapping[str, Any]] = {
+        "hidden_size": 256,
+        "dropout": 0.3,
+        "optimizer": "adam",
+        "learning_rate": 0.002,
+        "batch_size": 64,
+        "max_norm": 1.0,
+    }
     answering: ClassVar[tuple[str, ...]] = (
         "beam_size",
         "length_penalty",

@@ -44,7 +44,14 @@ class Recognise(Task):
     name: ClassVar[str] = "recognise"
     options_type: ClassVar[type] = RecogniseOptions
     config_type: ClassVar[type] = NetworkConfig
-    usual: ClassVar[Mapping[str, Any]] = {"bidirectional": True}
+    usual: ClassVar[Mapping[str, Any]] = {
+        "bidirectional": True,
+        "dropout": 0.2,
+        "optimizer": "adam",
+        "learning_rate": 0.003,
+        "batch_size": 32,
+        "max_norm": 1.0,
+    }
     answering: ClassVar[tuple[str, ...]] = ("beam_size",)
 
     def __init__(
