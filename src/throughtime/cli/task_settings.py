@@ -14,6 +14,11 @@ from throughtime.training import TrainingConfig
 _OPTIMIZER = "optimizer."
 
 
+def _names(kind: type) -> set[str]:
+    """The fields that are always a name."""
+    return {f.name for f in fields(kind) if f.type in (str, "str")}
+
+
 @dataclass(frozen=True)
 class TaskSettings:
     """Options sorted by what they belong to."""
@@ -51,7 +56,10 @@ def sort_task_settings(
     cell_keys = set() if cell == NONE else set(cell_options(cell))
     cell_keys -= {*option_keys, *model_keys, *training_keys}
     found = TaskSettings({}, {"cell": cell}, {"optimizer_options": {}})
+    names = _names(kind.options_type) | _names(kind.config_type)
     for key, value in values.items():
+        if value is None and key in names:
+            value = NONE  # the name, as in attention=none
         if key in option_keys:
             found.options[key] = value
         elif key in model_keys:

@@ -7,7 +7,6 @@ from typing import Any
 
 from throughtime.plots.theme import to_svg
 
-
 # What has more letters than this is words, not a figure with its unit.
 LETTERS = 6
 
@@ -30,7 +29,7 @@ class Table:
     def words(self) -> list[bool]:
         """Which columns hold words, and no figures: these are set to the left.
 
-        >>> Table(("", "text", "figure"), [("a", "so good", "93 %")]).words
+        >>> Table(("", "text", "figure"), [("a", "very good", "93 %")]).words
         [False, True, False]
         """
         columns = [[row[i] for row in self.rows] for i in range(len(self.header))]
