@@ -128,10 +128,13 @@ def measure_flow(model: nn.Module, examples: Examples) -> dict[str, GradientFlow
 def _last_only(batch: Batch) -> Batch:
     """Of targets step by step, only the last of each example counts."""
     targets: Any = batch.get("targets")
+    given: Any = batch.get("targets_mask")
     if targets is None or "targets_lengths" not in batch:
         return batch
+    if given is not None and given.dim() != 2:
+        return batch  # as of forecasts: all targets are said at the last step
     steps = valid_steps(batch["targets_lengths"], targets)
-    mask = steps & batch["targets_mask"] if "targets_mask" in batch else steps
+    mask = steps if given is None else steps & given
     last = torch.zeros_like(mask)
     for column in range(mask.size(1)):
         steps = torch.nonzero(mask[:, column]).flatten()
