@@ -4,6 +4,9 @@
 
 SET is one of:
 
+a-but-b        Pairs "A but B", "B but A" of the same words and opposite labels, made
+               by throughtime.data.order_pairs: text,label,group in train.csv (2,000
+               pairs) and test.csv (500).
 fsdd           Free Spoken Digit Dataset. OUT/wav, and path,label,speaker in all.csv,
                train.csv and test.csv: recordings 0 to 4 of each digit and speaker are
                the test part, as its authors say.
@@ -41,6 +44,7 @@ PAUSE = (0.05, 0.2)
 # Standard deviation of a 16-bit sample: a recording is never silent altogether.
 NOISE = 2.0
 HEIGHT, WIDTH = 16, 8
+PAIRS = {"train": 2000, "test": 500}
 FIRST_PIXEL = 6
 
 
@@ -157,7 +161,18 @@ def flickr8k(data: Path, out: Path) -> None:
         write_csv(out / f"{part}.csv", ("image", "caption"), chosen)
 
 
+def a_but_b(data: Path, out: Path) -> None:
+    from throughtime.data.order_pairs import order_pairs
+
+    del data
+    texts = order_pairs(PAIRS["train"] + PAIRS["test"], seed=SEED)
+    cut = 2 * PAIRS["train"]
+    for part, chosen in (("train", texts[:cut]), ("test", texts[cut:])):
+        write_csv(out / f"{part}.csv", ("text", "label", "group"), chosen)
+
+
 SETS = {
+    "a-but-b": a_but_b,
     "fsdd": fsdd,
     "digits-strings": digit_strings,
     "ocr-words": ocr_words,
