@@ -1,9 +1,12 @@
 """Text, vocabularies, streams and synthetic problems."""
 
 from throughtime.data.corpus import default_corpus as default_corpus
+from throughtime.data.examples import Batch as Batch
+from throughtime.data.examples import Examples as Examples
 from throughtime.data.files import read_blocks as read_blocks
 from throughtime.data.files import read_text as read_text
 from throughtime.data.one_hot import one_hot as one_hot
+from throughtime.data.order_pairs import order_pairs as order_pairs
 from throughtime.data.split import split as split
 from throughtime.data.streams import evaluation_streams as evaluation_streams
 from throughtime.data.streams import shift_pairs as shift_pairs
@@ -11,7 +14,11 @@ from throughtime.data.streams import streams as streams
 from throughtime.data.synthetic import adding as adding
 from throughtime.data.synthetic import copy_memory as copy_memory
 from throughtime.data.synthetic import temporal_order as temporal_order
+from throughtime.data.tables import Table as Table
+from throughtime.data.tables import read_table as read_table
 from throughtime.data.text import Text as Text
+from throughtime.data.time_table import TimeTable as TimeTable
+from throughtime.data.time_table import read_time_tables as read_time_tables
 from throughtime.data.token_file import TokenFile as TokenFile
 from throughtime.data.vocabulary import Vocabulary as Vocabulary
 from throughtime.data.vocabulary import build_vocabulary as build_vocabulary
