@@ -101,6 +101,15 @@ def test_without_hidden_state(command, tags):
     assert outcome.status == 0, outcome.err
 
 
+def test_what_the_hidden_state_adds_is_printed(command, tags):
+    outcome = command("train", "tag", tags, *SMALL, "--against-none", "--json")
+    assert outcome.status == 0, outcome.err
+    rows = list(outcome.last["held_out"])
+    assert rows[:2] == ["this model", "no hidden state"]
+    options = (*SMALL, "--overwrite", "--cell", "none", "--against-none")
+    refused(command("train", "tag", tags, *options), 1, "leave one of them out")
+
+
 def test_own_cell(command, tags, tmp_path):
     (tmp_path / "mine.py").write_text(
         "import torch, throughtime as tt\n"

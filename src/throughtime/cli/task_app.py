@@ -73,6 +73,13 @@ COMMON: dict[str, Any] = {
         bool, typer.Option("--overwrite", help="Replace an existing --out folder.")
     ],
     "seed": Annotated[int | None, typer.Option(help="Seed of everything random.")],
+    "against_none": Annotated[
+        bool,
+        typer.Option(
+            "--against-none",
+            help="Also train without hidden state, and print what it adds.",
+        ),
+    ],
     "set_": Settings,
     "tensorboard": Annotated[
         bool, typer.Option("--tensorboard", help="Also write TensorBoard events.")
@@ -80,7 +87,12 @@ COMMON: dict[str, Any] = {
     "as_json": Json,
 }
 # Of these, what is no option of model or training.
-HANDLED = ("valid", "test", "out", "resume", "overwrite", "set_", "tensorboard")
+HANDLED = (
+    *("valid", "test", "out", "resume", "overwrite"),
+    *("set_", "tensorboard", "against_none"),
+)
+# Of these, what is asked for by its name alone.
+FLAGS = ("overwrite", "tensorboard", "against_none", "as_json")
 
 
 def register(app: typer.Typer) -> None:
@@ -100,7 +112,7 @@ def make_command(name: str) -> Callable[..., None]:
         inspect.Parameter(
             key,
             inspect.Parameter.KEYWORD_ONLY,
-            default=False if key in ("overwrite", "tensorboard", "as_json") else None,
+            default=False if key in FLAGS else None,
             annotation=hint,
         )
         for key, hint in hints.items()
@@ -188,6 +200,10 @@ def _train(name: str, given: dict[str, Any]) -> None:
                 overwrite=handled["overwrite"],
                 team=team,
             )
-        result = run_task(task, tensorboard=handled["tensorboard"])
+        result = run_task(
+            task,
+            tensorboard=handled["tensorboard"],
+            against_none=handled["against_none"],
+        )
     if team.is_first:
         finish(result, as_json)

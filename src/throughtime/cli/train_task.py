@@ -1,13 +1,14 @@
 """``throughtime train TASK``: from files to a trained, measured, reported model."""
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import torch
 from rich.console import Console
+from torch import nn
 
 from throughtime.cli.launch import check_alone, check_same, launch_entry
 from throughtime.cli.lm_measure import count_parameters
@@ -19,12 +20,12 @@ from throughtime.cli.task_settings import sort_task_settings
 from throughtime.cli.task_table import print_figures
 from throughtime.data.examples import Examples
 from throughtime.errors import InvalidValue, RunError
+from throughtime.models.network import ABOUT_STATES, NONE
 from throughtime.tasks.measure import mean_loss, measure
 from throughtime.tasks.own_cell import keep_own_cell
 from throughtime.tasks.registry import task_class
 from throughtime.tasks.run import TASK_FILE, TaskRun, prepare_task_run
 from throughtime.tasks.source import Parts, data_source, fingerprint, load_parts
-from throughtime.tasks.task import Evaluation
 from throughtime.training import RunFolder, TrainingConfig, train
 from throughtime.training.door import check_team
 from throughtime.training.examples import check_options
@@ -33,6 +34,7 @@ from throughtime.training.tensorboard import open_writer
 
 # What may change when a run goes on.
 CHANGING = ("epochs", "time_budget")
+WITHOUT = "no hidden state"
 
 
 @dataclass(frozen=True)
@@ -183,8 +185,15 @@ def resume_task(
     return Training(run, config, parts, train_examples, held_out, True, team)
 
 
-def run_task(training: Training, *, tensorboard: bool) -> dict[str, Any]:
+def run_task(
+    training: Training, *, tensorboard: bool, against_none: bool = False
+) -> dict[str, Any]:
     """Train, measure beside the baselines, write the report.
+
+    Args:
+        training: what ``start_task`` or ``resume_task`` has made.
+        tensorboard: also write its events.
+        against_none: also train without hidden state, and measure that beside it.
 
     Returns:
         The figures of held-out and test parts, and the paths of run and report; in a
@@ -226,13 +235,21 @@ def run_task(training: Training, *, tensorboard: bool) -> dict[str, Any]:
     if not team.is_first:
         return {}
     run.folder.load_weights(run.model)
-    results: dict[str, dict[str, Evaluation]] = {}
+    measured = {"held out": (parts.held_out, training.held_out)}
+    if parts.test:
+        measured["test"] = (parts.test, run.task.encode(parts.test))
     with console.status("measuring"):
-        held_out = parts.held_out
-        results["held out"] = measure(run, held_out, training.held_out, parts.train)
-        if parts.test:
-            encoded = run.task.encode(parts.test)
-            results["test"] = measure(run, parts.test, encoded, parts.train)
+        results = {
+            name: measure(run, raw, examples, parts.train)
+            for name, (raw, examples) in measured.items()
+        }
+    if against_none:
+        console.print("the same without hidden state", highlight=False)
+        other = without_state(training, console)
+        for name, (raw, examples) in measured.items():
+            found = run.task.evaluate(other, raw, examples)
+            model, *rest = results[name].items()
+            results[name] = dict([model, (WITHOUT, found), *rest])
     with console.status("writing the report"):
         report = write_task_report(training, results)
     for part, found in results.items():
@@ -246,6 +263,38 @@ def run_task(training: Training, *, tensorboard: bool) -> dict[str, Any]:
             for part, found in results.items()
         },
     }
+
+
+def without_state(training: Training, console: Console) -> nn.Module:
+    """The same network without hidden state, trained in the same way.
+
+    Raises:
+        InvalidValue: the network has none either.
+    """
+    run, config = training.run, training.config
+    if run.config.cell == NONE:
+        raise InvalidValue(
+            "--against-none compares with a network without hidden state, and --cell "
+            "none is one; leave one of them out"
+        )
+    about_states = {
+        name: False if isinstance(value, bool) else 0.0
+        for name, value in run.config.to_dict().items()
+        if name in ABOUT_STATES
+    }
+    torch.manual_seed(config.seed)
+    model = run.task.build(
+        replace(run.config, cell=NONE, cell_options={}, **about_states)
+    )
+    size = config.batch_size
+    records = train(
+        model,
+        training.train,
+        replace(config, truncation="full"),
+        validate=lambda model: mean_loss(model, training.held_out, size),
+    )
+    show_progress(records, console, time_budget=config.time_budget, what="targets")
+    return model.eval()
 
 
 def backends(run: TaskRun) -> str:

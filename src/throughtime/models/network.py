@@ -18,6 +18,11 @@ from throughtime.layers import Recurrent
 from throughtime.layers.dropout import drop
 
 NONE = "none"
+# Options of NetworkConfig that mean nothing without a hidden state.
+ABOUT_STATES = (
+    *("bidirectional", "recurrent_dropout", "zoneout", "weight_drop"),
+    *("residual", "learned_initial_state", "recompute"),
+)
 
 
 @dataclass(frozen=True)
@@ -81,8 +86,8 @@ class NetworkConfig:
         for name in flags:
             boolean(name, getattr(self, name))
         if self.cell == NONE:
-            for name in ("recurrent_dropout", "zoneout", "weight_drop", *flags):
-                if getattr(self, name) and name != "variational":
+            for name in ABOUT_STATES:
+                if getattr(self, name):
                     raise InvalidValue(
                         f"{name} is about hidden states, and cell 'none' has none; "
                         "leave it out"
