@@ -1,8 +1,6 @@
 """Numbers with labels."""
 
-import sys
 from pathlib import Path
-from types import ModuleType
 
 import numpy as np
 import pytest
@@ -131,48 +129,48 @@ def test_damaged_npz(tmp_path):
             read(path)
 
 
-@pytest.fixture
-def readers(monkeypatch):
-    """Readers of formats, in the place of the real ones."""
-
-    def put(module: str, name: str, function) -> None:
-        fake = ModuleType(module)
-        setattr(fake, name, function)
-        monkeypatch.setitem(sys.modules, f"throughtime.data.{module}", fake)
-
-    return put
+TS = """@problemName a
+@timeStamps false
+@univariate true
+@classLabel true a b
+@data
+1,2,3:a
+4,?:b
+"""
 
 
-def test_ts(tmp_path, readers):
-    series = [np.zeros((3, 2)), np.full((2, 2), np.nan)]
-    readers("ts", "read_ts", lambda path: (series, ["a", "b"], [7, 8]))
-    path = tmp_path / "a.ts"
+def test_ts(tmp_path):
+    path = write(tmp_path / "a.ts", TS)
     raw = read(path, missing="skip")
     assert [(e.input.shape, e.target, e.where) for e in raw] == [
-        ((3, 2), "a", f"{path}:7"),
-        ((2, 2), "b", f"{path}:8"),
+        ((3, 1), "a", f"{path}:6"),
+        ((2, 1), "b", f"{path}:7"),
     ]
     assert read(path, missing="skip", labelled=False)[0].target is None
-    with pytest.raises(DataError, match="a.ts:8: a number is missing"):
+    with pytest.raises(DataError, match="a.ts:7: a number is missing"):
         read(path)
 
 
-def test_idx(tmp_path, readers):
-    content = {
-        "train-images-idx3-ubyte.gz": np.zeros((2, 4, 3), np.uint8),
-        "train-labels-idx1-ubyte.gz": np.array([7, 1], np.uint8),
-    }
-    readers("idx", "read_idx", lambda path: content[path.name])
-    pictures, labels = (tmp_path / name for name in content)
+def idx(*shape: int) -> bytes:
+    """Bytes that count up, in the format of MNIST."""
+    head = bytes([0, 0, 8, len(shape)]) + b"".join(n.to_bytes(4, "big") for n in shape)
+    return head + bytes(range(int(np.prod(shape))))
+
+
+def test_idx(tmp_path):
+    pictures = tmp_path / "train-images-idx3-ubyte"
+    labels = tmp_path / "train-labels-idx1-ubyte"
+    pictures.write_bytes(idx(2, 4, 3))
     with pytest.raises(
-        DataError, match="no file of labels beside it: .*idx1-ubyte.gz d"
+        DataError, match="no file of labels beside it: .*idx1-ubyte does"
     ):
         read(pictures, kind="image")
-    write(labels, "")
+    labels.write_bytes(idx(2))
     raw = read(pictures, labels, kind="image")
-    assert [(e.input.shape, e.target) for e in raw] == [((4, 3), "7"), ((4, 3), "1")]
+    assert [(e.input.shape, e.target) for e in raw] == [((4, 3), "0"), ((4, 3), "1")]
+    assert raw[1].input[0].tolist() == [12, 13, 14]
     assert read(pictures, kind="image", labelled=False)[0].target is None
-    content[labels.name] = content[labels.name][:1]
+    labels.write_bytes(idx(1))
     with pytest.raises(DataError, match="2 inputs have 1 labels"):
         read(pictures, kind="image")
 

@@ -3,8 +3,7 @@
 import io
 import re
 import zlib
-from collections.abc import Callable, Iterator, Sequence
-from importlib import import_module
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 from zipfile import BadZipFile
@@ -13,7 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from throughtime.data.files import read_bytes
+from throughtime.data.idx import read_idx
 from throughtime.data.tables import Table, is_table, plain_suffix
+from throughtime.data.ts import read_ts
 from throughtime.errors import DataError
 from throughtime.tasks.labelled_text import label_of, named_column, open_table
 from throughtime.tasks.labels import check_labels
@@ -71,13 +72,8 @@ def labelled_series(
     return found
 
 
-def _reader(name: str) -> Callable[..., Any]:
-    module, _, function = name.partition(":")
-    return getattr(import_module(f"throughtime.data.{module}"), function)
-
-
 def _of_ts(path: Path, options: ReadingOptions, labelled: bool) -> list[RawExample]:
-    series, labels, lines = _reader("ts:read_ts")(path)
+    series, labels, lines = read_ts(path)
     raw = []
     for array, label, line in zip(series, labels, lines, strict=True):
         where = f"{path}:{line}"
@@ -85,15 +81,15 @@ def _of_ts(path: Path, options: ReadingOptions, labelled: bool) -> list[RawExamp
             raise DataError(
                 f"{where}: a number is missing; fill it in, or say --missing skip"
             )
-        raw.append(RawExample(array, label if labelled else None, where))
+        target = label_of(label, where, options) if labelled else None
+        raw.append(RawExample(array, target, where))
     return raw
 
 
 def _of_idx(path: Path, labelled: bool) -> list[RawExample]:
-    read = _reader("idx:read_idx")
     if "idx1" in path.name:  # labels: read with their pictures
         return []
-    pictures = read(path)
+    pictures = read_idx(path)
     labels: Sequence[Any] = [None] * len(pictures)
     if labelled:
         name = path.name.replace("images", "labels").replace("idx3", "idx1")
@@ -102,7 +98,7 @@ def _of_idx(path: Path, labelled: bool) -> list[RawExample]:
             raise DataError(
                 f"{path} has no file of labels beside it: {beside} does not exist"
             )
-        labels = [str(int(label)) for label in read(beside)]
+        labels = [str(int(label)) for label in read_idx(beside)]
         _same_number(path, len(pictures), len(labels))
     return [
         RawExample(picture, label, f"{path}:{i}")
