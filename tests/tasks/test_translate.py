@@ -81,6 +81,13 @@ def test_tokens_and_their_ends():
     assert unseen.lengths.tolist() == [3, 1]
 
 
+def test_the_word_for_the_end_within_a_text():
+    """It is a token of this text, and no border between texts."""
+    task = fitted()
+    raw = [RawExample("red <eos> cat", None, ""), RawExample("dog", None, "")]
+    assert task.encode(raw, labelled=False).lengths.tolist() == [4, 2]
+
+
 def test_perplexity_is_of_whole_targets():
     """exp of the mean loss, by one batch of all; cut targets do not make it better."""
     task = fitted()

@@ -42,7 +42,10 @@ def answers(
                 seen = None
                 if weights is not None:
                     seen = weights[: len(best[b].tokens), b, :size]
-                found[asked[i]] = _written(task, best[b], raw[asked[i]].input, seen)
+                read = examples.sequences["inputs"][i].tolist()
+                found[asked[i]] = _written(
+                    task, best[b], raw[asked[i]].input, read, seen
+                )
     return found
 
 
@@ -99,12 +102,16 @@ def _weights(
 
 
 def _written(
-    task: "Translate", best: Hypothesis, source: str, weights: Tensor | None
+    task: "Translate",
+    best: Hypothesis,
+    source: str,
+    tokens_read: list[int],
+    weights: Tensor | None,
 ) -> dict[str, Any]:
     """An answer in words."""
     tokens, end = best.tokens.tolist(), end_index(task.target)
     said = tokens[:-1] if tokens and tokens[-1] == end else tokens
-    read = [task.source.token(i) for i in task.source_tokens(source).tolist()]
+    read = [task.source.token(i) for i in tokens_read]
     words = source.split()[: len(read)] if task.source.unit == "word" else []
     read[: len(words)] = words
     text = task.target.decode(said)
