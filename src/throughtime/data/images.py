@@ -110,7 +110,7 @@ def _pixels(
     picture = picture.convert("RGB" if colour else "L")
     wanted = _size(picture.height, picture.width, height, width)
     if wanted != (picture.height, picture.width):
-        picture = picture.resize(wanted[::-1], Image.Resampling.LANCZOS)
+        picture = picture.resize((wanted[1], wanted[0]), Image.Resampling.LANCZOS)
     return np.array(picture, dtype=np.uint8)
 
 

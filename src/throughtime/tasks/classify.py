@@ -171,7 +171,7 @@ class Classify(Task):
     def baselines(
         self, train: Sequence[RawExample], raw: Sequence[RawExample]
     ) -> dict[str, Evaluation]:
-        return classify_baselines(self.inputs.kind, self.labels, train, raw)
+        return classify_baselines(self.inputs, self.labels, train, raw)
 
     def files(self, train: Sequence[RawExample]) -> dict[str, bytes]:
         if self.inputs.kind != "text" or self.labels is None:

@@ -11,11 +11,12 @@ from throughtime.tasks.classify_figures import (
     label_figures,
     number_figures,
 )
+from throughtime.tasks.inputs.base import Inputs
 from throughtime.tasks.task import Evaluation, RawExample
 
 
 def classify_baselines(
-    kind: str,
+    inputs: Inputs,
     labels: Sequence[str] | None,
     train: Sequence[RawExample],
     raw: Sequence[RawExample],
@@ -23,7 +24,7 @@ def classify_baselines(
     """The commonest label or the mean; naive Bayes of texts, a linear model of others.
 
     Args:
-        kind: of the inputs.
+        inputs: what reads the examples.
         labels: the classes; None: numbers.
         train: examples to learn from.
         raw: examples to answer.
@@ -33,19 +34,19 @@ def classify_baselines(
         targets = numbers_of(raw)
         mean = float(np.mean(numbers_of(known)))
         found = {"mean": number_figures(np.full(len(raw), mean), targets)}
-        if kind != "text":
+        if inputs.kind != "text":
             from throughtime.tasks.linear_baseline import linear_baseline
 
-            answers = linear_baseline(known, raw, numbers=True)
+            answers = linear_baseline(known, raw, numbers=True, inputs=inputs)
             found["linear model"] = number_figures(answers, targets)
         return found
     commonest = Counter(str(e.target) for e in known).most_common(1)[0][0]
     targets = [e.target for e in raw]
     found = {"commonest label": label_figures([commonest] * len(raw), targets, labels)}
-    if kind != "text":
+    if inputs.kind != "text":
         from throughtime.tasks.linear_baseline import linear_baseline
 
-        answers = linear_baseline(known, raw, numbers=False)
+        answers = linear_baseline(known, raw, numbers=False, inputs=inputs)
         found["linear model"] = label_figures(list(answers), targets, labels)
         return found
     index = {label: i for i, label in enumerate(labels)}

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from throughtime.tasks.inputs.audio_options import AudioOptions
+from throughtime.tasks.inputs.image_options import ImageOptions
 from throughtime.tasks.inputs.text_options import TextOptions
 from throughtime.tasks.option import option
 from throughtime.tasks.reading_options import ReadingOptions
@@ -10,7 +12,7 @@ TARGETS = ("class", "number")
 
 
 @dataclass(frozen=True)
-class ClassifyOptions(ReadingOptions, TextOptions):
+class ClassifyOptions(ReadingOptions, TextOptions, AudioOptions, ImageOptions):
     """A label, or a number, for each text, series, recording or picture.
 
     FILE: tables (csv, tsv, jsonl, parquet), folders with a sub-folder for each label,
@@ -35,6 +37,8 @@ class ClassifyOptions(ReadingOptions, TextOptions):
 
         ReadingOptions.__post_init__(self)
         TextOptions.__post_init__(self)
+        AudioOptions.__post_init__(self)
+        ImageOptions.__post_init__(self)
         boolean("baselines_only", self.baselines_only)
         if self.target not in TARGETS:
             raise unknown_name("target", self.target, TARGETS)
