@@ -38,7 +38,7 @@ def classify_baselines(
             from throughtime.tasks.linear_baseline import linear_baseline
 
             answers = linear_baseline(known, raw, numbers=True, inputs=inputs)
-            found["linear model"] = number_figures(answers, targets)
+            found["linear model"] = number_figures(np.asarray(answers), targets)
         return found
     commonest = Counter(str(e.target) for e in known).most_common(1)[0][0]
     targets = [e.target for e in raw]
