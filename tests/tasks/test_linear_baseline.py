@@ -89,7 +89,7 @@ def test_numbers_of_vectors():
 
 
 def test_a_picture_is_seen_as_a_whole(monkeypatch):
-    """The class is the lowest row; each picture is as many features as it has pixels."""
+    """The class is the lowest row; a picture is as many features as it has pixels."""
     draw = np.random.default_rng(0)
     raw = []
     for i in range(60):

@@ -46,7 +46,10 @@ def sort_task_settings(
     for key in more:
         if key in given:
             raise InvalidValue(f"{key} is given twice; keep one")
-    values = {**kind.usual, **given, **more}
+    usual = dict(kind.usual)
+    if "optimizer" in {*given, *more}:  # another one has other options
+        usual = {k: v for k, v in usual.items() if not k.startswith(_OPTIMIZER)}
+    values = {**usual, **given, **more}
     if "tau" in values and "truncation" not in values:
         values["truncation"] = "chunked"
     option_keys = {f.name for f in fields(kind.options_type)}

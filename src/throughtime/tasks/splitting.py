@@ -1,6 +1,7 @@
 """Which examples are held out."""
 
 import random
+from collections import Counter
 from collections.abc import Sequence
 
 from throughtime.checks import number
@@ -29,14 +30,15 @@ def random_split(
     keys = [
         i if example.group is None else example.group for i, example in enumerate(raw)
     ]
-    order = sorted(set(keys), key=str)
+    sizes = Counter(keys)
+    order = sorted(sizes, key=str)
     random.Random(seed).shuffle(order)
     wanted, held, count = max(1, round(share * len(raw))), set(), 0
     for key in order:
         if count >= wanted:
             break
         held.add(key)
-        count += keys.count(key) if isinstance(key, str) else 1
+        count += sizes[key]
     train = [e for key, e in zip(keys, raw, strict=True) if key not in held]
     held_out = [e for key, e in zip(keys, raw, strict=True) if key in held]
     if not train or not held_out:

@@ -50,6 +50,7 @@ class Translate(Task):
         "dropout": 0.3,
         "batch_size": 64,
         "schedule": "plateau",
+        "optimizer.fused": True,  # half of the time otherwise
     }
     answering: ClassVar[tuple[str, ...]] = (
         "beam_size",
