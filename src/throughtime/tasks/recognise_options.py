@@ -37,10 +37,10 @@ class RecogniseOptions:
     )
     features: str = option("mfcc", "Of sounds: mfcc, log-mel or wave.")
     sample_rate: int | None = option(
-        None, "Of sounds, per second; default: that of the first."
+        None, "Of sounds, per second; default: as they are, all alike."
     )
     height: int | None = option(
-        None, "Pictures are made so high, in pixels; default: that of the first."
+        None, "Pictures are made so high, in pixels; default: as they are, all alike."
     )
     encoding: str = option("utf-8", "Of the tables.")
     delimiter: str | None = option(None, "Of the tables: one character, or tab.")
