@@ -121,11 +121,23 @@ def make_command(name: str) -> Callable[..., None]:
     def command(**given: Any) -> None:
         _train(name, given)
 
-    command.__doc__ = kind.__doc__
+    command.__doc__ = _help(kind)
     command.__name__ = name
     command.__annotations__ = hints
     command.__signature__ = inspect.Signature(parameters)
     return command
+
+
+def _help(kind: type) -> str:
+    """The docstring of options for a terminal: each paragraph in one line."""
+    text = inspect.cleandoc(kind.__doc__ or "")
+    paragraphs = [
+        " ".join(part.split())
+        for part in text.replace("\nExample:", "\n\nExample:").split("\n\n")
+    ]
+    # What is there for those who read the code.
+    sections = ("Raises:", "Attributes:", "Args:", ">>>")
+    return "\n\n".join(p for p in paragraphs if not p.startswith(sections))
 
 
 def _annotation(entry: Any) -> Any:
