@@ -28,6 +28,7 @@ from tests.training.small import (
     steps_of,
     total_weight,
 )
+from tests.training.summing import Sums, some
 from throughtime.errors import ThroughtimeError
 from throughtime.training import EventInfo, RunFolder, Team, join_team, train
 
@@ -112,16 +113,44 @@ CURVES = {
     "full": {"truncation": "full", "tau": None},
     "omega": {"omega": 0.5, "layers": True, "batch": 3},
     "percentile": {"clip_percentile": 50.0},
+    "examples": {
+        "examples": True,
+        "batch_size": 3,
+        "truncation": "full",
+        "tau": None,
+        "learning_rate": 0.01,
+    },
+    "examples, accumulated": {
+        "examples": True,
+        "batch_size": 3,
+        "accumulate": 2,
+        "truncation": "full",
+        "tau": None,
+        "loss_reduction": "sum",
+        "learning_rate": 0.001,
+    },
     "plateau": {"schedule": "plateau", "early_stopping": 1, "epochs": 5},
 }
 
 
-def curve(team, batch=4, mask=False, dtype="float64", layers=False, **options):
+def curve(
+    team,
+    batch=4,
+    mask=False,
+    dtype="float64",
+    layers=False,
+    examples=False,
+    **options,
+):
     torch.manual_seed(team.rank)  # the first one's weights count
-    model = (Layers if layers else Model)().to(getattr(torch, dtype))
-    parts = (
-        (*data(batch=batch), sparse_mask()[:, :batch]) if mask else data(batch=batch)
-    )
+    if examples:
+        model, parts = Sums(), some(10)
+        if not team.is_first:
+            nn.init.zeros_(model.read.weight)
+    else:
+        model = (Layers if layers else Model)().to(getattr(torch, dtype))
+        parts = data(batch=batch)
+        parts = (*parts, sparse_mask()[:, :batch]) if mask else parts
     records = list(
         train(model, parts, config(**options), validate=total_weight, team=team)
     )

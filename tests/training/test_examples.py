@@ -5,32 +5,10 @@ import torch
 from torch import nn
 
 import throughtime as tt
+from tests.training.summing import Sums, some
 from throughtime.data.examples import Examples
 from throughtime.errors import InvalidShape, InvalidType, InvalidValue
 from throughtime.training import BatchOrder, RunFolder, TrainingConfig, train
-
-
-class Sums(nn.Module):
-    """Reads numbers, says their sum at the end; one target per sequence."""
-
-    def __init__(self, **options):
-        super().__init__()
-        torch.manual_seed(1)
-        self.recurrent = tt.Recurrent(tt.cells.GRU(1, 6), **options).double()
-        self.read = nn.Linear(self.recurrent.output_size, 1).double()
-
-    def batch_loss(self, batch):
-        lengths = batch["inputs_lengths"]
-        outputs, _ = self.recurrent(batch["inputs"], lengths=lengths)
-        last = outputs[(lengths - 1).clamp(min=0), torch.arange(len(lengths))]
-        return (self.read(last)[:, 0] - batch["sums"]).square().sum(), len(lengths)
-
-
-def some(count=20, longest=9, seed=0):
-    generator = torch.Generator().manual_seed(seed)
-    lengths = torch.randint(1, longest + 1, (count,), generator=generator).tolist()
-    rows = [torch.rand(n, 1, generator=generator, dtype=torch.float64) for n in lengths]
-    return Examples({"inputs": rows}, {"sums": torch.stack([r.sum() for r in rows])})
 
 
 def settings(**options):
