@@ -18,6 +18,8 @@ class CaptionOptions:
     Raises:
         InvalidType: an option has the wrong type.
         InvalidValue: an option is out of range.
+
+    Example: throughtime train caption captions.csv --images pictures.zip
     """
 
     path: str | None = option(

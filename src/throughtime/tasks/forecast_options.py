@@ -7,7 +7,10 @@ from throughtime.tasks.option import option
 
 @dataclass(frozen=True)
 class ForecastOptions:
-    """Tables of numbers over time, and what of them is to be forecast."""
+    """Tables of numbers over time, and what of them is to be forecast.
+
+    Example: throughtime train forecast sales.csv --targets sales --horizon 7
+    """
 
     targets: str | None = option(
         None, "Columns to forecast, as in 'sales,visits'; default: all of numbers."

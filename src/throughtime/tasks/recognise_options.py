@@ -15,6 +15,8 @@ class RecogniseOptions:
     Raises:
         InvalidType: an option has the wrong type.
         InvalidValue: an option is out of range.
+
+    Example: throughtime train recognise recordings.csv --path file --text said
     """
 
     path: str | None = option(

@@ -15,6 +15,8 @@ class TagOptions:
     numbers from tables (with --values), frames from tables of picture files (with
     --frame). Columns are chosen by their name, or by their number from 1 where a file
     does not name them.
+
+    Example: throughtime train tag train.conllu --valid dev.conllu --label UPOS
     """
 
     text: str | None = option(

@@ -12,6 +12,8 @@ class TranslateOptions:
     FILE: two text files, line i of one belonging to line i of the other (train.en
     train.de); or one file with a tab between source and target; or tables (csv, tsv,
     jsonl, parquet).
+
+    Example: throughtime train translate train.en train.de --valid 0.05
     """
 
     source: str | None = option(
