@@ -260,7 +260,7 @@ class Caption(Task):
         answers, groups = evaluation.details["answers"], evaluation.details["groups"]
         pairs = zip(answers, groups, strict=True)
         shown = [(raw[rows[0]], answer) for answer, rows in pairs][:SHOWN]
-        rows = [(example.where, text, str(example.target)) for example, text in shown]
+        rows = [(example.place, text, str(example.target)) for example, text in shown]
         figure = None
         if isinstance(self.inputs, PictureInputs):
             figure = Figure(

@@ -59,14 +59,14 @@ def _errors(
     details: dict[str, Any],
 ) -> Section:
     wrong = [
-        (example, labels[right], labels[found])
+        (example, labels[int(right)], labels[int(found)])
         for example, right, found in zip(
             raw, details["targets"], details["answers"], strict=True
         )
         if right >= 0 and right != found
     ]
     rows = [
-        (example.where, short(example.input), right, found)
+        (example.place, short(example.input), right, found)
         for example, right, found in wrong[:SHOWN]
     ]
     if not rows:
@@ -81,7 +81,7 @@ def _largest_errors(raw: Sequence[RawExample], details: dict[str, Any]) -> Secti
     order = np.argsort(-np.nan_to_num(error))[:SHOWN]
     rows = [
         (
-            raw[i].where,
+            raw[i].place,
             short(raw[i].input),
             f"{details['targets'][i]:.6g}",
             f"{details['answers'][i]:.6g}",

@@ -279,9 +279,9 @@ class Music(Task):
         rolls = {"as written": real, "by the network": [*real[:BEGUN], *made]}
         figure = Figure(
             lambda dark: piano_rolls(rolls, begun=BEGUN, dark=dark),
-            f"Piano rolls of {pieces[0].where}, as written and as the network goes on.",
+            f"Piano rolls of {pieces[0].place}, as written and as the network goes on.",
             f"Steps of a {self.options.step} note from left to right, keys from low to "
-            f"high. Up to the line, after {BEGUN} steps, both are {pieces[0].where}; "
+            f"high. Up to the line, after {BEGUN} steps, both are {pieces[0].place}; "
             "from there on the network draws each step from its own chances.",
         )
         return [Section("A piece, and what the network makes of it", figure=figure)]

@@ -163,7 +163,7 @@ def _shown(
         *_spread(right, SHOWN_SEQUENCES),
     ]
     lines = [
-        f"{raw[i].where}  {_marked(raw[i], predicted[i], kind)}"
+        f"{raw[i].place}  {_marked(raw[i], predicted[i], kind)}"
         for i in sorted(chosen[:SHOWN_SEQUENCES])
     ]
     return Section(

@@ -41,6 +41,15 @@ class RawExample:
     where: str
     group: str | None = None
 
+    @property
+    def place(self) -> str:
+        """``where`` without folders, for reports.
+
+        >>> RawExample("so good", "1", "/data/reviews.csv:17").place
+        'reviews.csv:17'
+        """
+        return self.where.rpartition("/")[2]
+
 
 @dataclass(frozen=True)
 class Evaluation:
