@@ -1,10 +1,10 @@
 """Spoken digits, several in a row, are read without being told where each one is.
 
-Ten "digits" are spoken by a small synthesiser: each is two vowels with a stop between them,
-a vowel two formants over a voice of its own pitch, in any tempo and with noise. Every
-digit has a twin that says the same vowels the other way round, so no single moment
-tells which digit it is. A bidirectional GRU learns from strings of digits alone (CTC);
-beside it stands the same without a hidden state. About 15 seconds on two cores.
+Ten "digits" are spoken by a small synthesiser: each is two vowels with a stop between
+them, a vowel two formants over a voice of its own pitch, in any tempo and with noise.
+Every digit has a twin that says the same vowels the other way round, so no single
+moment tells which digit it is. A bidirectional GRU learns from strings of digits alone
+(CTC); beside it stands the same without a hidden state. About 15 seconds on two cores.
 """
 
 import torch
