@@ -3,9 +3,9 @@
 Words are drawn letter by letter in Pillow's own font, turned, shifted and covered with
 noise. They are Python's keywords and the names of its functions, a hundred of them;
 those to read are the same words drawn anew, as in the usual data set of handwritten
-words. A small convolutional network looks at each letter; a bidirectional LSTM puts
-together what it saw in the word. Beside it stands the same without a hidden state.
-About 20 seconds on two cores.
+words. A bidirectional LSTM reads the pixels of a letter at each step, and so puts
+together what the whole word shows. Beside it stands a network without hidden state,
+which looks at one letter at a time. About 15 seconds on two cores.
 """
 
 import builtins
@@ -15,7 +15,7 @@ import torch
 from PIL import Image, ImageDraw, ImageFont
 
 import throughtime as tt
-from throughtime.models import ImageFrontEnd, Tagger, TaggerConfig
+from throughtime.models import Tagger, TaggerConfig, VectorFrontEnd
 
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
 SIZE = 12
@@ -23,14 +23,14 @@ FONT = ImageFont.load_default(11)
 
 
 def drawn(letter: str) -> torch.Tensor:
-    """A picture of the letter, (1, SIZE, SIZE), like no other of it."""
+    """Pixels of a picture of the letter, (SIZE²,), like no other of it."""
     turn, right, down = (torch.rand(3) - 0.5).tolist()
     picture = Image.new("L", (SIZE, SIZE))
-    middle = SIZE / 2 + 3 * right, SIZE / 2 + 3 * down
+    middle = SIZE / 2 + 2 * right, SIZE / 2 + 2 * down
     ImageDraw.Draw(picture).text(middle, letter, fill=255, font=FONT, anchor="mm")
-    picture = picture.rotate(40 * turn, Image.Resampling.BILINEAR)
+    picture = picture.rotate(20 * turn, Image.Resampling.BILINEAR)
     pixels = torch.frombuffer(bytearray(picture.tobytes()), dtype=torch.uint8)
-    return pixels.view(1, SIZE, SIZE) / 255 + 0.3 * torch.randn(1, SIZE, SIZE)
+    return pixels / 255 + 0.2 * torch.randn(SIZE * SIZE)
 
 
 def words(count: int) -> list[str]:
@@ -50,19 +50,20 @@ def pictures(words: list[str]) -> tt.data.Examples:
     )
 
 
-def main(count: int = 1000, epochs: int = 8) -> None:
+def main(count: int = 4000, epochs: int = 4) -> None:
     torch.manual_seed(0)
-    train, written = pictures(words(count)), words(300)
+    train, written = pictures(words(count)), words(count // 10)
     test = pictures(written)
+    pixels = torch.cat(list(train.sequences["inputs"]))
     print(f"{len(train)} words to learn from, {len(test)} to read")
     for name, config in (
         ("no hidden state", TaggerConfig("none", hidden_size=128)),
         ("bidirectional LSTM", TaggerConfig(hidden_size=64, bidirectional=True)),
     ):
-        front_end = ImageFrontEnd(1, SIZE, SIZE, features=32)
+        front_end = VectorFrontEnd(SIZE * SIZE, pixels.mean(0), pixels.std(0))
         model = Tagger(front_end, len(LETTERS), config)
         training = tt.training.TrainingConfig(
-            epochs=epochs, batch_size=16, learning_rate=0.004
+            epochs=epochs, batch_size=16, learning_rate=0.005
         )
         for _ in tt.training.train(model, train, training):
             pass

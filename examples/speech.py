@@ -75,7 +75,7 @@ def errors(answer: list[int], target: list[int]) -> int:
 
 def main(count: int = 600, epochs: int = 10) -> None:
     torch.manual_seed(0)
-    train, test = strings(count), strings(200)
+    train, test = strings(count), strings(count // 3)
     frames = torch.cat(list(train.sequences["inputs"]))
     said = [row.tolist() for row in test.sequences["targets"]]
     print(f"{len(train)} recordings to learn from, {len(test)} others to read")
