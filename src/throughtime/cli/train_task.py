@@ -21,11 +21,12 @@ from throughtime.cli.task_table import print_figures
 from throughtime.data.examples import Examples
 from throughtime.errors import InvalidValue, RunError
 from throughtime.models.network import ABOUT_STATES, NONE
-from throughtime.tasks.measure import mean_loss, measure
+from throughtime.tasks.measure import check_targets, mean_loss, measure
 from throughtime.tasks.own_cell import keep_own_cell
 from throughtime.tasks.registry import task_class
 from throughtime.tasks.run import TASK_FILE, TaskRun, prepare_task_run
 from throughtime.tasks.source import Parts, data_source, fingerprint, load_parts
+from throughtime.tasks.task import Task
 from throughtime.training import RunFolder, TrainingConfig, train
 from throughtime.training.door import check_team
 from throughtime.training.examples import check_options
@@ -46,6 +47,7 @@ class Training:
     parts: Parts
     train: Examples
     held_out: Examples
+    test: Examples | None
     resumed: bool
     team: Team = ALONE
 
@@ -93,11 +95,16 @@ def start_task(
     with Console(quiet=not team.is_first).status("reading"):
         parts = load_parts(kind, options, source)
         task = kind.fit(parts.train, options)
-        train_examples, held_out = task.encode(parts.train), task.encode(parts.held_out)
+        examples = encode_parts(task, parts)
     entry = {**source.to_dict(), "sha256": fingerprint(source)}
     check_same(team, {"content of the data": entry["sha256"]})
     torch.manual_seed(config.seed)
     model = task.build(model_config)
+    for raw, part in zip(
+        (parts.train, parts.held_out, parts.test), examples, strict=True
+    ):
+        if part is not None:
+            check_targets(model, raw, part, config.batch_size)
     own = keep_own_cell(model_config.cell)
     notes = {
         "task": name,
@@ -118,7 +125,15 @@ def start_task(
             overwrite=overwrite,
         )
     run = TaskRun(folder, task, model, source)
-    return Training(run, config, parts, train_examples, held_out, False, team)
+    return Training(run, config, parts, *examples, False, team)
+
+
+def encode_parts(
+    task: Task, parts: Parts
+) -> tuple[Examples, Examples, Examples | None]:
+    """All parts as tensors, so that none is found wanting after the training."""
+    test = task.encode(parts.test) if parts.test else None
+    return task.encode(parts.train), task.encode(parts.held_out), test
 
 
 def without_run(
@@ -179,10 +194,9 @@ def resume_task(
     config = TrainingConfig.from_dict(training)
     with Console(quiet=not team.is_first).status("reading"):
         parts = load_parts(type(run.task), run.task.options, run.source)
-        train_examples = run.task.encode(parts.train)
-        held_out = run.task.encode(parts.held_out)
+        examples = encode_parts(run.task, parts)
         run.task.files(parts.train)  # made anew for the report
-    return Training(run, config, parts, train_examples, held_out, True, team)
+    return Training(run, config, parts, *examples, True, team)
 
 
 def run_task(
@@ -236,8 +250,8 @@ def run_task(
         return {}
     run.folder.load_weights(run.model)
     measured = {"held out": (parts.held_out, training.held_out)}
-    if parts.test:
-        measured["test"] = (parts.test, run.task.encode(parts.test))
+    if training.test is not None:
+        measured["test"] = (parts.test, training.test)
     with console.status("measuring"):
         results = {
             name: measure(run, raw, examples, parts.train)

@@ -17,6 +17,7 @@ from throughtime.errors import DataError, InvalidType, InvalidValue
 SUFFIXES = (".txt", ".text", ".md", ".rst", ".tokens", ".raw")
 PACKED = (".gz", ".zst")
 BLOCK = 1 << 20
+UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 # One packed byte can stand for thousands.
 PACKED_BLOCK = 1 << 16
 
@@ -64,14 +65,17 @@ def read_encoded(path: str | Path, encoding: str = "utf-8") -> str:
     try:
         text = content.decode(encoding)
     except UnicodeDecodeError as error:
+        if b"\0" in content and not content.startswith(UTF_16):
+            raise DataError(_binary(path)) from error
         line = content.count(b"\n", 0, error.start) + 1
+        usual = "utf-16" if content.startswith(UTF_16) else "latin-1"
         raise DataError(
             f"{path}:{line}: not {encoding} (byte {error.start} is "
             f"0x{content[error.start]:02x}); say which it is, for example "
-            "with --encoding latin-1"
+            f"with --encoding {usual}"
         ) from error
     if "\0" in text:
-        raise DataError(f"{path} is not a text file (it holds NUL bytes)")
+        raise DataError(_binary(path))
     return text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
 
 
@@ -235,6 +239,8 @@ def _contents(path: Path, size: int) -> Iterator[bytes]:
         raise DataError(
             f"{path} is no complete gzip file ({error}); copy it again, or unpack it"
         ) from error
+    except IsADirectoryError as error:
+        raise DataError(f"{path} is a folder; give a file") from error
     except PermissionError as error:
         raise _no_access(path, error) from error
     except DataError:
@@ -280,4 +286,11 @@ def _no_access(path: Path | str, error: OSError) -> DataError:
     return DataError(
         f"cannot read {path} ({error.strerror}); check its permissions, "
         "and that it is no folder"
+    )
+
+
+def _binary(path: Path) -> str:
+    return (
+        f"{path} is not a text file (it holds NUL bytes); give plain text, or a file "
+        "whose name ends as its kind does"
     )

@@ -50,7 +50,7 @@ def read_midi(path: str | Path, *, step: str = "quarter") -> Roll:
         ) from error
     except Exception as error:  # mido has no error of its own for a damaged file
         raise DataError(
-            f"{path} is no complete MIDI file ({error or type(error).__name__}); "
+            f"{path} is no complete MIDI file ({str(error) or type(error).__name__}); "
             "export it again, or leave it out"
         ) from error
     if file.type == 2 or not 0 < file.ticks_per_beat < 0x8000:

@@ -22,11 +22,13 @@ class Pair(NamedTuple):
     source: without white space around it, and with single spaces inside.
     target: likewise.
     where: file and line, as in ``train.en:17``.
+    where_target: of the target, where it stands in another file.
     """
 
     source: str
     target: str
     where: str
+    where_target: str | None = None
 
 
 def plain(text: str) -> str:
@@ -107,7 +109,7 @@ def _of_lines(first: Path, second: Path, encoding: str) -> list[Pair]:
             "of one must belong to line i of the other"
         )
     return [
-        Pair(plain(a), plain(b), f"{first}:{i}")
+        Pair(plain(a), plain(b), f"{first}:{i}", f"{second}:{i}")
         for i, (a, b) in enumerate(zip(sources, targets, strict=True), start=1)
     ]
 
@@ -210,9 +212,11 @@ def _complete(pairs: list[Pair], missing: str, names: str) -> list[Pair]:
         if pair.source and pair.target:
             kept.append(pair)
         elif missing == "error":
-            side = "target" if pair.source else "source"
+            side, where = "source", pair.where
+            if pair.source:
+                side, where = "target", pair.where_target or pair.where
             raise DataError(
-                f"{pair.where}: the {side} is empty; fill it in, or leave such pairs "
+                f"{where}: the {side} is empty; fill it in, or leave such pairs "
                 "out with --missing skip"
             )
     if not kept:

@@ -164,8 +164,9 @@ def _delimited(path: Path, text: str, delimiter: str, header: bool) -> Table:
     for line, fields in zip(lines, found, strict=True):
         if len(fields) != len(columns):
             raise DataError(
-                f"{path}:{line}: {len(fields)} fields instead of {len(columns)}; "
-                + (hint or _advice(delimiter))
+                f"{path}:{line}: {len(fields)} field{'s' if len(fields) > 1 else ''} "
+                f"instead of {len(columns)}; "
+                + (hint or _advice(delimiter, len(fields) > len(columns)))
             )
     return Table(path, columns, list(found), lines, hint)
 
@@ -218,7 +219,10 @@ def _hint(first: Sequence[str], delimiter: str) -> str:
     )
 
 
-def _advice(delimiter: str) -> str:
+def _advice(delimiter: str, is_more: bool) -> str:
+    if not is_more:
+        shown = DELIMITERS.get(delimiter, repr(delimiter))
+        return f"give every row as many, with a {shown} between them"
     if delimiter == "\t":
         return "take tabs out of the texts"
     return f'put fields that hold {delimiter!r} or newlines in quotes: "so, so"'

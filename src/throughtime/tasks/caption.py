@@ -97,7 +97,7 @@ class Caption(Task):
         texts = [tidy(example.target, options) for example in raw]
         if len(set(texts)) < 2:
             raise DataError(
-                f"all {len(raw)} training examples have the text {texts[0]!r}: "
+                f"{raw[0].where}: all {len(raw)} training examples have the text {texts[0]!r}: "
                 "there is nothing to learn; give examples of other texts"
             )
         vocabulary = build_vocabulary(

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from throughtime.data.arrays import read_arrays
 from throughtime.data.tables import Table, is_table, read_table
 from throughtime.errors import DataError
 from throughtime.tasks.caption_options import CaptionOptions
@@ -87,11 +88,12 @@ def _pictures(table: Table, options: CaptionOptions) -> list[object]:
 def _vectors(table: Table, pattern: str) -> list[object]:
     wanted = [part.strip() for part in pattern.split(",")]
     names = [c for c in table.columns if any(fnmatchcase(c, part) for part in wanted)]
-    if not names:
-        raise DataError(
-            f"{table.path} has no column like {pattern!r}: there are "
-            f"{', '.join(table.columns)}"
-        )
+    for part in wanted:
+        if not any(fnmatchcase(name, part) for name in names):
+            raise DataError(
+                f"{table.path} has no column like {part!r}: there are "
+                f"{', '.join(table.columns)}"
+            )
     places = [(name, table.position(name)) for name in names]
     return [
         tuple(_number(row[place], name, table.where(i)) for name, place in places)
@@ -114,13 +116,7 @@ def _number(text: str | None, name: str, where: str) -> float:
 
 def _arrays(file: Path, labelled: bool) -> list[RawExample]:
     """``inputs`` (N, F) and ``texts`` (N,) of an npz file."""
-    try:
-        with np.load(file, allow_pickle=False) as found:
-            arrays = {name: found[name] for name in found.files}
-    except (OSError, ValueError, EOFError) as error:
-        raise DataError(
-            f"{file} is no npz file of numbers and texts, or damaged ({error})"
-        ) from error
+    arrays = read_arrays(file)
     for name in ("inputs", "texts") if labelled else ("inputs",):
         if name not in arrays:
             raise DataError(
@@ -139,7 +135,9 @@ def _arrays(file: Path, labelled: bool) -> list[RawExample]:
             f"{texts.shape}"
         )
     raw = []
-    for i, (row, text) in enumerate(zip(inputs.astype(float), texts, strict=True)):
+    for i, (row, text) in enumerate(
+        zip(inputs.astype(float), texts, strict=True), start=1
+    ):
         where = f"{file}:{i}"
         if not np.isfinite(row).all():
             raise DataError(f"{where}: inputs hold NaN or infinity; take the row out")

@@ -1,17 +1,14 @@
 """Series, vectors and pictures of numbers, with labels."""
 
-import io
 import re
-import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
 
-from throughtime.data.files import read_bytes
+from throughtime.data.arrays import read_arrays
 from throughtime.data.idx import read_idx
 from throughtime.data.tables import Table, is_table, plain_suffix
 from throughtime.data.ts import read_ts
@@ -27,11 +24,6 @@ INPUT_NAMES = ("inputs", "X", "x", "data")
 LABEL_NAMES = ("labels", "y", "Y", "targets")
 MISSING = ("", "nan", "na", "null", "?")
 Array = NDArray[Any]
-# What numpy raises on damaged files.
-UNREADABLE = (
-    *(ValueError, TypeError, AttributeError, OSError, EOFError),
-    *(BadZipFile, zlib.error),
-)
 
 
 def labelled_series(
@@ -59,8 +51,8 @@ def labelled_series(
         elif plain_suffix(path) == ".ts":
             found += _of_ts(path, options, labelled)
         elif plain_suffix(path) == ".npz":
-            found += _of_npz(path, kind, labelled)
-        elif is_table(path) or options.delimiter is not None:
+            found += _of_npz(path, kind, options, labelled)
+        elif _is_table(path) or options.delimiter is not None:
             table = open_table(path, options)
             way = _by_row if options.sequence is None else _by_sequence
             found += way(table, kind, options, labelled)
@@ -69,7 +61,13 @@ def labelled_series(
                 f"{path} holds no numbers by its name; give a table, .ts, .npz or idx "
                 "file, or name the --delimiter"
             )
+    if not found:
+        raise DataError(f"{files[0]} holds labels alone; give the file of pictures")
     return found
+
+
+def _is_table(path: Path) -> bool:
+    return is_table(path) or plain_suffix(path) == ".txt"
 
 
 def _of_ts(path: Path, options: ReadingOptions, labelled: bool) -> list[RawExample]:
@@ -106,26 +104,37 @@ def _of_idx(path: Path, labelled: bool) -> list[RawExample]:
     ]
 
 
-def _of_npz(path: Path, kind: str, labelled: bool) -> list[RawExample]:
-    try:
-        with np.load(io.BytesIO(read_bytes(path)), allow_pickle=False) as stored:
-            arrays = {name: stored[name] for name in stored.files}
-    except UNREADABLE as error:
-        raise DataError(
-            f"{path} is no npz file of plain numbers, or damaged ({error})"
-        ) from error
+def _of_npz(
+    path: Path, kind: str, options: ReadingOptions, labelled: bool
+) -> list[RawExample]:
+    arrays = read_arrays(path)
     inputs = _array(path, arrays, INPUT_NAMES)
     if inputs.dtype.kind not in "biuf" or inputs.ndim < 2:
         raise DataError(
             f"{path}: the inputs must be numbers, (N, F), (N, T, F) or pictures, got "
             f"{inputs.dtype} {inputs.shape}"
         )
+    if not len(inputs):
+        raise DataError(f"{path} holds no examples; give a file with some")
     lengths = arrays.get("lengths", np.full(len(inputs), inputs.shape[1]))
-    _same_number(path, len(inputs), len(lengths))
+    _one_each(path, "lengths", lengths, len(inputs))
+    if (
+        lengths.dtype.kind not in "iu"
+        or not ((lengths >= 0) & (lengths <= inputs.shape[1])).all()
+    ):
+        raise DataError(
+            f"{path}: lengths must be whole numbers from 0 to {inputs.shape[1]}, the "
+            f"steps of the inputs, got {lengths.dtype} such as {lengths[:3].tolist()}"
+        )
     labels: Sequence[Any] = [None] * len(inputs)
     if labelled:
-        labels = [str(label) for label in _array(path, arrays, LABEL_NAMES).tolist()]
-        _same_number(path, len(inputs), len(labels))
+        given = _array(path, arrays, LABEL_NAMES)
+        _one_each(path, "labels", given, len(inputs))
+        wheres = [f"{path}:{i}" for i in range(1, len(inputs) + 1)]
+        labels = [
+            label_of("" if label != label else str(label), where, options)  # NaN
+            for label, where in zip(given.tolist(), wheres, strict=True)
+        ]
     raw = []
     for i, (array, label) in enumerate(zip(inputs, labels, strict=True), start=1):
         part = array[: int(lengths[i - 1])]
@@ -152,7 +161,17 @@ def _array(path: Path, arrays: dict[str, Array], names: Sequence[str]) -> Array:
 
 def _same_number(path: Path, inputs: int, labels: int) -> None:
     if inputs != labels:
-        raise DataError(f"{path}: {inputs} inputs have {labels} labels or lengths")
+        raise DataError(
+            f"{path}: {inputs} inputs have {labels} labels; give one to each"
+        )
+
+
+def _one_each(path: Path, name: str, values: Array, inputs: int) -> None:
+    if values.shape != (inputs,):
+        raise DataError(
+            f"{path}: {name} should be one for each of the {inputs} inputs, got "
+            f"{values.shape}"
+        )
 
 
 def _by_row(

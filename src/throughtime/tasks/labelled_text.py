@@ -40,6 +40,7 @@ def labelled_texts(files: Sequence[Path], options: ReadingOptions) -> list[RawEx
         elif options.label_from == "file" or len(files) > 1:
             found += _labelled_lines(path, options)
         else:
+            read_encoded(path, options.encoding)  # whether it is a text at all
             raise DataError(
                 f"{path}: no label is told by one text file; give one file for each "
                 "label, a table (csv, tsv, jsonl, parquet), or a --pattern, as "

@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from throughtime.data.examples import Examples
+from throughtime.errors import DataError
 from throughtime.tasks.run import TaskRun
 from throughtime.tasks.task import Evaluation, RawExample
 
@@ -26,6 +27,27 @@ def mean_loss(model: nn.Module, examples: Examples, batch_size: int) -> float:
     finally:
         model.train(was_training)
     return total / count if count else math.nan
+
+
+def check_targets(
+    model: nn.Module, raw: Sequence[RawExample], examples: Examples, batch_size: int
+) -> None:
+    """Raise unless there is something to answer.
+
+    Raises:
+        DataError: no example has a target.
+    """
+    was_training = model.training
+    model.eval()
+    with torch.no_grad():
+        counts = (model.batch_loss(b)[1] for b in examples.batches(batch_size))  # pyright: ignore
+        found = any(counts)
+    model.train(was_training)
+    if not found:
+        raise DataError(
+            f"{raw[0].where}: no example of this part, {len(raw):,} in all, has "
+            "anything to be answered, as a label is; give some that have"
+        )
 
 
 def measure(

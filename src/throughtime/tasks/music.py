@@ -187,6 +187,11 @@ class Music(Task):
         """The pieces of a file or folder, or those of a JSON text."""
         if isinstance(source, Path):
             return self.read([source], self.options)
+        if not source.lstrip().startswith(("[", "{")):
+            raise DataError(
+                f"{source} does not exist; give a JSON or MIDI file, a folder of them, "
+                "or a piece as JSON: [[60, 64], [62]]"
+            )
         return [_raw(piece) for piece in parse_pieces(source, "input")]
 
     def predict(

@@ -102,7 +102,7 @@ def kind_of_files(raw: Sequence[RawExample]) -> str:
         suffix = Path(example.input).suffix.lower()
         if suffix not in (*SOUNDS, *PICTURES):
             raise DataError(
-                f"{example.where}: {example.input} is neither a sound "
+                f"{place_of(example)} is neither a sound "
                 f"({', '.join(SOUNDS)}) nor a picture ({', '.join(PICTURES)})"
             )
         kinds.setdefault("audio" if suffix in SOUNDS else "image", example)
@@ -112,3 +112,15 @@ def kind_of_files(raw: Sequence[RawExample]) -> str:
             "give sounds alone, or pictures alone"
         )
     return next(iter(kinds))
+
+
+def place_of(example: RawExample) -> str:
+    """The file of an example, behind the row that names it.
+
+    >>> place_of(RawExample(Path("a.wav"), None, "a.csv:2"))
+    'a.csv:2: a.wav'
+    >>> place_of(RawExample(Path("a.wav"), None, "a.wav"))
+    'a.wav'
+    """
+    path = str(example.input)
+    return path if path == example.where else f"{example.where}: {path}"

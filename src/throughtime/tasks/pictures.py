@@ -89,6 +89,16 @@ class Album:
         )
 
 
+def _reason(error: Exception) -> str:
+    from PIL import UnidentifiedImageError
+
+    if isinstance(
+        error, UnidentifiedImageError
+    ):  # its own words name a place in memory
+        return "it is of no known kind"
+    return str(error) or type(error).__name__
+
+
 def load_picture(picture: Picture, size: int, grey: bool, where: str) -> Tensor:
     """The middle of a picture, uint8 (C, size, size), C = 1 if grey and else 3.
 
@@ -102,9 +112,10 @@ def load_picture(picture: Picture, size: int, grey: bool, where: str) -> Tensor:
             turned = ImageOps.exif_transpose(found).convert("L" if grey else "RGB")
         middle = ImageOps.fit(turned, (size, size), Image.Resampling.LANCZOS)
     except (OSError, ValueError, SyntaxError, KeyError, zipfile.BadZipFile) as error:
+        place = str(picture) if str(picture) == where else f"{where}: {picture}"
         raise DataError(
-            f"{where}: {picture} cannot be read as a picture ({error}); replace it, or "
-            "take the row out"
+            f"{place} cannot be read as a picture ({_reason(error)}); replace it, or "
+            "take it out"
         ) from error
     except Image.DecompressionBombError as error:
         raise DataError(f"{where}: {picture} is too large ({error})") from error

@@ -117,7 +117,14 @@ def _is_array_file(path: Path) -> bool:
 def _kind_of_path(path: Path, options: ReadingOptions) -> str:
     if path.is_dir():
         names = (p for p in sorted(path.rglob("*")) if not p.name.startswith("."))
-        return next(filter(None, map(kind_of_file, names)), "text")
+        kinds = {kind: name for name in names if (kind := kind_of_file(name))}
+        if len(kinds) > 1:
+            listed = " and ".join(str(name) for name in kinds.values())
+            raise DataError(
+                f"{path} holds both sounds and pictures ({listed}); say which to read, "
+                "as with --inputs audio"
+            )
+        return next(iter(kinds), "text")
     if kind := kind_of_file(path):
         return kind
     if IDX.search(path.name):
@@ -130,7 +137,8 @@ def _kind_of_path(path: Path, options: ReadingOptions) -> str:
 
 
 def _kind_of_table(table: Table, options: ReadingOptions) -> str:
-    if options.text is not None or (options.header and "text" in table.columns):
+    has_text = options.header and "text" in table.columns and options.path is None
+    if options.text is not None or has_text:
         return "text"
     name = path_column(table, options)
     if name is not None:

@@ -20,7 +20,11 @@ from throughtime.models.recogniser import Recogniser, subsampled
 from throughtime.tasks.batches import device_batches
 from throughtime.tasks.edit_distance import edit_distance
 from throughtime.tasks.inputs.base import Inputs
-from throughtime.tasks.path_table import kind_of_files, read_path_table
+from throughtime.tasks.path_table import (
+    kind_of_files,
+    place_of,
+    read_path_table,
+)
 from throughtime.tasks.recognise_options import RecogniseOptions
 from throughtime.tasks.task import Evaluation, RawExample, Task
 
@@ -95,6 +99,10 @@ class Recognise(Task):
             )
         elif path.is_file():
             raw = [RawExample(path, None, str(path))]
+        elif path.is_dir():
+            raise DataError(
+                f"{source} is a folder; give a sound or picture, or a table of them"
+            )
         else:
             raise DataError(
                 f"{source} does not exist; give a sound or picture, or a table of them"
@@ -102,7 +110,7 @@ class Recognise(Task):
         kind = kind_of_files(raw)
         if kind != self.inputs.kind:
             raise DataError(
-                f"{raw[0].where}: {raw[0].input} is of kind {kind}, and what was "
+                f"{place_of(raw[0])} is of kind {kind}, and what was "
                 f"trained reads {self.inputs.kind}"
             )
         return raw
@@ -116,8 +124,9 @@ class Recognise(Task):
         texts = [units(example.target, options) for example in raw]
         if len({tuple(text) for text in texts}) < 2:
             raise DataError(
-                f"all {len(raw)} training examples say {raw[0].target!r}, so there is "
-                "nothing to tell apart; give examples of other texts"
+                f"{raw[0].where}: all {len(raw)} training examples say "
+                f"{raw[0].target!r}, so there is nothing to tell apart; "
+                "give examples of other texts"
             )
         counts = Counter(symbol for text in texts for symbol in text)
         kept = sorted(s for s, n in counts.items() if n >= options.min_frequency)
@@ -170,8 +179,8 @@ class Recognise(Task):
         if least_steps(target) > have:
             together = f", {by} taken together" if by > 1 else ""
             raise DataError(
-                f"{example.where}: {example.input} has {have} steps{together}, and "
-                f"{example.target!r} needs {least_steps(target)}; leave it out"
+                f"{place_of(example)} has {have} steps{together}, and "
+                f"{example.target[:SHOWN]!r} needs {least_steps(target)}; leave it out"
                 + (", or choose a smaller subsample" if by > 1 else "")
             )
         return target

@@ -115,10 +115,10 @@ def load_parts(kind: type[Task], options: Any, source: DataSource) -> Parts:
         )
     raw = kind.read([Path(file) for file in source.files], options)
     own = kind.own_parts(raw, options) or {}
-    train, held_out = own.get("train", raw), own.get("valid", [])
+    train, held_out = own.get("train", [] if own else raw), own.get("valid", [])
     if isinstance(source.valid, tuple):
         held_out = kind.read([Path(file) for file in source.valid], options)
-    elif not held_out:
+    elif train and not held_out:
         train, held_out = kind.split(train, source.valid, source.seed, options)
     test = own.get("test", [])
     if source.test:

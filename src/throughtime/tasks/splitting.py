@@ -42,8 +42,17 @@ def random_split(
     train = [e for key, e in zip(keys, raw, strict=True) if key not in held]
     held_out = [e for key, e in zip(keys, raw, strict=True) if key in held]
     if not train or not held_out:
-        raise DataError(
-            f"{len(raw)} examples in {len(order)} groups are too few to hold out "
-            f"{share:.0%} of them; give more, or a held-out file of its own"
-        )
+        raise DataError(_too_few(raw, len(order), share))
     return train, held_out
+
+
+def _too_few(raw: Sequence[RawExample], groups: int, share: float) -> str:
+    if not raw:
+        return "there are no examples; give files that hold some"
+    count = "1 example is" if len(raw) == 1 else f"{len(raw):,} examples are"
+    if groups < len(raw):
+        count += f" of {groups} group{'' if groups == 1 else 's'},"
+    return (
+        f"{raw[0].where}: {count} too few to hold out {share:.0%}; give more, or a "
+        "held-out file of its own with --valid"
+    )

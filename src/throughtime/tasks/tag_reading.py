@@ -63,9 +63,14 @@ def read_sentences(source: Path | str, encoding: str) -> list[RawExample]:
     Args:
         source: a file, or the text itself.
         encoding: of the file.
+
+    Raises:
+        DataError: the file cannot be used, or is empty.
     """
     if isinstance(source, Path):
         text, name = read_encoded(source, encoding), f"{source}:"
+        if not text.strip():
+            raise DataError(f"{source} is empty; give a file with text in it")
     else:
         text, name = source, "line "
     return [

@@ -89,7 +89,8 @@ class Translate(Task):
         )
         fold = str.lower if options.lowercase else str
         return [
-            RawExample(fold(a), fold(b), where, group=fold(a)) for a, b, where in pairs
+            RawExample(fold(a), fold(b), where, group=fold(a))
+            for a, b, where, _ in pairs
         ]
 
     @classmethod
@@ -98,8 +99,8 @@ class Translate(Task):
         first = raw[0].target if raw else None
         if all(example.target == first for example in raw):
             raise DataError(
-                f"all {len(raw)} targets are the same ({first!r}), so there is nothing "
-                "to learn; check which column holds the targets"
+                f"{raw[0].where}: all {len(raw)} targets are the same ({first!r}), so "
+                "there is nothing to learn; check which column holds the targets"
             )
         sources = [example.input for example in raw]
         targets = [example.target for example in raw]

@@ -16,6 +16,7 @@ from throughtime.tasks.inputs.base import Inputs
 from throughtime.tasks.inputs.moments import Moments
 from throughtime.tasks.inputs.options_of import options_of
 from throughtime.tasks.inputs.series import features, steps
+from throughtime.tasks.path_table import place_of
 from throughtime.tasks.task import RawExample
 
 
@@ -89,7 +90,7 @@ class AudioInputs(Inputs):
         samples, rate = _read(example, self.options.sample_rate)
         if rate != self.sample_rate:
             raise DataError(
-                f"{example.where}: {path} has {rate} samples per second, and others "
+                f"{place_of(example)} has {rate} samples per second, and others "
                 f"have {self.sample_rate}; train with --sample-rate {self.sample_rate}"
             )
         try:
@@ -101,7 +102,7 @@ class AudioInputs(Inputs):
                 deltas=self.options.deltas,
             )
         except DataError as error:
-            raise DataError(f"{example.where}: {path}: {error}") from error
+            raise DataError(f"{place_of(example)}: {error}") from error
         self._heard[path] = torch.from_numpy(found)
         return self._heard[path]
 
