@@ -97,8 +97,8 @@ class Caption(Task):
         texts = [tidy(example.target, options) for example in raw]
         if len(set(texts)) < 2:
             raise DataError(
-                f"{raw[0].where}: all {len(raw)} training examples have the text {texts[0]!r}: "
-                "there is nothing to learn; give examples of other texts"
+                f"{raw[0].where}: all {len(raw)} training examples have the text "
+                f"{texts[0]!r}: there is nothing to learn; give examples of other texts"
             )
         vocabulary = build_vocabulary(
             "\n".join([*texts, ""]),
