@@ -28,7 +28,7 @@ def drawn(letter: str) -> torch.Tensor:
     picture = Image.new("L", (SIZE, SIZE))
     middle = SIZE / 2 + 2 * right, SIZE / 2 + 2 * down
     ImageDraw.Draw(picture).text(middle, letter, fill=255, font=FONT, anchor="mm")
-    picture = picture.rotate(20 * turn, Image.Resampling.BILINEAR)
+    picture = picture.rotate(35 * turn, Image.Resampling.BILINEAR)
     pixels = torch.frombuffer(bytearray(picture.tobytes()), dtype=torch.uint8)
     return pixels / 255 + 0.2 * torch.randn(SIZE * SIZE)
 
