@@ -40,8 +40,10 @@ def recurrent_spectra(model: nn.Module) -> dict[str, init.Spectrum]:
     return spectra
 
 
-def flow_section(flows: Mapping[str, GradientFlow]) -> Section:
-    """How the gradient flows through time, layer by layer."""
+def flow_section(
+    flows: Mapping[str, GradientFlow], loss: str = "the last step's loss"
+) -> Section:
+    """How the gradient of a loss flows through time, layer by layer."""
     header = ("layer", "verdict", "mean change per step", "horizon (steps)")
     rows = [
         (name, flow.verdict, f"{torch.tensor(flow.rate).exp():.3f}", str(flow.horizon))
@@ -49,8 +51,7 @@ def flow_section(flows: Mapping[str, GradientFlow]) -> Section:
     ]
     return Section(
         "Gradient through time",
-        "How much of the gradient of the last step's loss is left after so many steps "
-        "back. A line that falls fast means that the model can hardly learn from what "
+        f"How much of the gradient of {loss} is left after so many steps back. A line that falls fast means that the model can hardly learn from what "
         "lies further back; from the horizon on, less than 1 % is left.",
         figure=Figure(
             lambda dark: gradient_norm_against_lag(flows, dark=dark),

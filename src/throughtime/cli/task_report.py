@@ -59,8 +59,8 @@ def write_task_report(
     with torch.no_grad():
         sections += run.task.sections(run.model, raw, results[part][MODEL])
     if any(recurrent_layers(run.model)):
-        flows = measure_flow(run.model, training.held_out)
-        sections += [flow_section(flows)] if flows else []
+        flows, loss = measure_flow(run.model, training.held_out)
+        sections += [flow_section(flows, loss)] if flows else []
         spectra = recurrent_spectra(run.model)
         sections += [spectrum_section(spectra)] if spectra else []
     sections.append(events_section(records))
@@ -110,19 +110,26 @@ class _Loss(nn.Module):
         return self.model.batch_loss(batch)[0]  # pyright: ignore
 
 
-def measure_flow(model: nn.Module, examples: Examples) -> dict[str, GradientFlow]:
-    """The gradient flow of examples of one length, from their last targets."""
+def measure_flow(
+    model: nn.Module, examples: Examples
+) -> tuple[dict[str, GradientFlow], str]:
+    """The gradient flow of examples of one length, and of which loss it is.
+
+    Of targets step by step only the last of each example counts.
+    """
     lengths = examples.lengths.tolist()
     # As many steps as possible in all, so that long and frequent ones are preferred.
     counts = Counter(length for length in lengths if length > 0)
     if not counts:
-        return {}
+        return {}, ""
     best = max(counts, key=lambda n: n * min(counts[n], FLOW_EXAMPLES))
     chosen = [i for i, length in enumerate(lengths) if length == best][:FLOW_EXAMPLES]
-    batch = _last_only(examples.batch(chosen))
+    whole = examples.batch(chosen)
+    batch = _last_only(whole)
+    loss = "the whole loss" if batch is whole else "the last target's loss"
     model.eval()
     flows = gradient_flow(_Loss(model), batch, lambda loss: loss)
-    return {name.removeprefix("model."): flow for name, flow in flows.items()}
+    return {n.removeprefix("model."): flow for n, flow in flows.items()}, loss
 
 
 def _last_only(batch: Batch) -> Batch:
