@@ -51,8 +51,9 @@ def flow_section(
     ]
     return Section(
         "Gradient through time",
-        f"How much of the gradient of {loss} is left after so many steps back. A line that falls fast means that the model can hardly learn from what "
-        "lies further back; from the horizon on, less than 1 % is left.",
+        f"How much of the gradient of {loss} is left after so many steps back. A line "
+        "that falls fast means that the model can hardly learn from what lies further "
+        "back; from the horizon on, less than 1 % is left.",
         figure=Figure(
             lambda dark: gradient_norm_against_lag(flows, dark=dark),
             "Norm of the gradient with respect to h against lag, one line per layer.",
