@@ -5,7 +5,8 @@ from typing import Any
 
 from rich.console import Console
 
-from throughtime.errors import InvalidValue, RunError
+from throughtime.cli.output_file import check_output
+from throughtime.errors import InvalidValue
 from throughtime.tasks.music import Music
 from throughtime.tasks.run import open_task_run
 
@@ -27,8 +28,7 @@ def compose(
         InvalidValue: the run is of a task that makes no music.
         RunError: no run, or ``out`` exists.
     """
-    if out is not None and out.exists() and not overwrite:
-        raise RunError(f"{out} exists; replace it with --overwrite")
+    check_output(out, overwrite=overwrite)
     run = open_task_run(path)
     if not isinstance(run.task, Music):
         raise InvalidValue(

@@ -8,9 +8,12 @@ from rich.console import Console
 
 from throughtime.cli.settings import split_pairs
 from throughtime.cli.task_table import print_figures
-from throughtime.tasks.measure import measure
+from throughtime.tasks.measure import check_targets, measure
 from throughtime.tasks.run import open_task_run
 from throughtime.tasks.source import load_parts
+
+# Examples looked at together.
+AT_ONCE = 64
 
 
 def evaluate_task(
@@ -37,7 +40,9 @@ def evaluate_task(
     figures: dict[str, Any] = {}
     for name, raw in parts.items():
         with console.status(f"measuring {name}"):
-            results = measure(run, raw, run.task.encode(raw), train)
+            examples = run.task.encode(raw)
+            check_targets(run.model, raw, examples, AT_ONCE)
+            results = measure(run, raw, examples, train)
         print_figures(console, name, results)
         figures[name.replace(" ", "_")] = {
             model: found.figures for model, found in results.items()

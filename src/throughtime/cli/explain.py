@@ -10,7 +10,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from throughtime.errors import InvalidValue
+from throughtime.errors import DataError, InvalidValue
 from throughtime.models.naive_bayes import NaiveBayes
 from throughtime.tasks.classify import BAYES_FILE, Classify
 from throughtime.tasks.run import open_task_run
@@ -24,9 +24,16 @@ def run_explanation(path: Path, text: str) -> dict[str, Any]:
     """Print the sum of naive Bayes, and what each word does to the network's answer.
 
     Raises:
+        DataError: the text is empty, or a file.
         InvalidValue: the run is no classifier of texts.
         RunError: no run of a task.
     """
+    if not text.strip():
+        raise DataError("the text is empty; give one with words in it")
+    if Path(text).is_file():
+        raise DataError(
+            f"explain takes one text, and {text} is a file; give the text itself"
+        )
     run = open_task_run(path)
     task = run.task
     file = run.folder.path / BAYES_FILE

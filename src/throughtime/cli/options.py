@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from throughtime.cli.defaults import DEFAULTS
+from throughtime.errors import InvalidValue
 
 Json = Annotated[
     bool, typer.Option("--json", help="Make the last line of output one JSON object.")
@@ -44,6 +45,25 @@ Settings = Annotated[
 def usual(text: str, key: str) -> str:
     """The help of an option whose default is in ``DEFAULTS``."""
     return f"{text}  \\[default: {DEFAULTS[key]}]"
+
+
+def check_left_out(by: str, **given: tuple[object, object]) -> None:
+    """Raise if an option is given where it has no part.
+
+    Args:
+        by: what has no use for it.
+        given: by name, the value of each option, and the one it has if left out.
+
+    Raises:
+        InvalidValue: one is given.
+
+    >>> check_left_out("a run of train music", top_k=(None, None))
+    """
+    for name, (value, usual) in given.items():
+        if value != usual:
+            raise InvalidValue(
+                f"--{name.replace('_', '-')} has no part in {by}; leave it out"
+            )
 
 
 def finish(result: dict[str, Any] | list[dict[str, Any]], as_json: bool) -> None:

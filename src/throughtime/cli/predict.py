@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from throughtime.cli.options import plain
+from throughtime.cli.output_file import check_output
 from throughtime.cli.settings import split_pairs
 from throughtime.errors import DataError, RunError
 from throughtime.tasks.run import TaskRun, open_task_run
-from throughtime.training.checkpoint import write_atomically
 
 STANDARD_INPUT = "-"
 # How files begin that are told by their names, and how these end.
@@ -58,8 +58,7 @@ def run_prediction(
         DataError: the input cannot be used.
         RunError: no run of a task, or ``out`` exists.
     """
-    if out is not None and out.exists() and not overwrite:
-        raise RunError(f"{out} exists; replace it with --overwrite")
+    check_output(out, overwrite=overwrite)
     run = open_task_run(path, split_pairs(settings))
     if source == STANDARD_INPUT:
         answers = _answer_standard_input(run)
@@ -75,7 +74,12 @@ def run_prediction(
     if out is None:
         sys.stdout.write(text)
     else:
-        write_atomically(out, text.encode())
+        try:
+            out.write_text(text, encoding="utf-8")
+        except OSError as error:
+            raise RunError(
+                f"cannot write {out} ({error.strerror}); choose another --out"
+            ) from error
     return answers
 
 

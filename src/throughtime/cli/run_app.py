@@ -224,7 +224,19 @@ def generate(
 
     if is_task_run(run):
         from throughtime.cli.compose import compose
+        from throughtime.cli.options import check_left_out
 
+        check_left_out(
+            "a run of train music",
+            method=(method, "sample"),
+            top_k=(top_k, None),
+            top_p=(top_p, None),
+            typical=(typical, None),
+            beam_size=(beam_size, 5),
+            length_penalty=(length_penalty, 0.0),
+            one_line=(one_line, False),
+            interactive=(interactive, False),
+        )
         begin = None if prompt == "\n" else prompt
         made = compose(
             run,

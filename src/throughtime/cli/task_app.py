@@ -172,8 +172,14 @@ def _train(name: str, given: dict[str, Any]) -> None:
     chosen = {key: value for key, value in given.items() if value is not None}
     resume, out = handled["resume"], handled["out"]
     if resume is None and (chosen.get("folds") or chosen.get("baselines_only")):
+        from throughtime.cli.options import check_left_out
         from throughtime.cli.train_task import without_run
 
+        unused = ("out", "overwrite", "tensorboard", "against_none")
+        check_left_out(
+            "what makes no run",
+            **{key: (handled[key] or None, None) for key in unused},
+        )
         result = without_run(
             name,
             files,

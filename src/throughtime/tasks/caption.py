@@ -86,6 +86,8 @@ class Caption(Task):
             return read_vectors(source, len(self.inputs.mean), self.options)
         if is_table(path):
             return read_captioned(path, self.options, labelled=False)
+        if path.is_dir():
+            raise DataError(f"{source} is a folder; give a picture or a table")
         if not path.is_file():
             raise DataError(f"{source} does not exist; give a picture or a table")
         return [RawExample(Picture(path), None, str(path))]

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from throughtime.data.arrays import read_arrays
+from throughtime.data.files import read_encoded
 from throughtime.data.tables import Table, is_table, read_table
 from throughtime.errors import DataError
 from throughtime.tasks.caption_options import CaptionOptions
@@ -153,7 +154,9 @@ def _arrays(file: Path, labelled: bool) -> list[RawExample]:
 def read_vectors(
     source: Path | str, size: int, options: CaptionOptions
 ) -> list[RawExample]:
-    """The vectors of a file, or the one that a string is, as in ``0.5, 2, -1``.
+    """The vectors of a table or npz file, or one written out, as ``0.5, 2, -1``.
+
+    The one may also stand in a text file.
 
     Raises:
         DataError: neither, or not of this size.
@@ -162,13 +165,17 @@ def read_vectors(
     if is_table(path) or path.suffix.lower() in ARRAYS:
         raw: Sequence[RawExample] = read_captioned(path, options, labelled=False)
     else:
-        parts = str(source).replace(",", " ").split()
-        row = tuple(_number(part, str(i), "input") for i, part in enumerate(parts, 1))
-        raw = [RawExample(row, None, "input")]
+        written, where = source, "input"
+        if isinstance(source, Path):
+            written, where = read_encoded(source, options.encoding), str(source)
+        parts = str(written).replace(",", " ").split()
+        row = tuple(_number(part, str(i), where) for i, part in enumerate(parts, 1))
+        raw = [RawExample(row, None, where)]
     for example in raw:
         if len(example.input) != size:
             raise DataError(
-                f"{example.where}: {len(example.input)} numbers, and what was trained "
+                f"{example.where}: {len(example.input)} "
+                f"number{'' if len(example.input) == 1 else 's'}, and what was trained "
                 f"reads {size}"
             )
     return list(raw)

@@ -155,7 +155,9 @@ def _by_column(
     rows = []
     for index, name in enumerate(names):
         error = np.abs(point[..., index] - truth[..., index])
-        mae, rmse = np.nanmean(error), np.sqrt(np.nanmean(error**2))
+        error = error[~np.isnan(error)]
+        mae = error.mean() if error.size else np.nan  # a part may lack a column
+        rmse = np.sqrt((error**2).mean()) if error.size else np.nan
         scaled = (f"{(mae / std[index]):.3f}", f"{(rmse / std[index]) ** 2:.3f}")
         rows.append((name, f"{mae:.4g}", f"{rmse:.4g}", *scaled))
     header = ("column", "MAE", "RMSE", "standardised MAE", "standardised MSE")

@@ -45,8 +45,9 @@ def check_targets(
     model.train(was_training)
     if not found:
         raise DataError(
-            f"{raw[0].where}: no example of this part, {len(raw):,} in all, has "
-            "anything to be answered, as a label is; give some that have"
+            f"{raw[0].where}: none of the {len(raw):,} examples of this part has a "
+            "target to compare with, such as a label that is known from training; "
+            "give some that have"
         )
 
 

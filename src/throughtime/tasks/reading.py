@@ -62,6 +62,8 @@ def read_unlabelled(
             return [RawExample(source, None, "the text given")]
         return unlabelled_texts(source, options)
     path = Path(source)
+    if not path.exists():
+        raise DataError(f"{source} does not exist; check the path")
     if kind in ("audio", "image") and not _is_array_file(path):
         return labelled_files([path], kind, options, labelled=False)
     return labelled_series([path], kind, options, labelled=False)

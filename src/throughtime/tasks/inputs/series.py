@@ -5,6 +5,7 @@ from typing import Any, Self
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from throughtime.errors import DataError
@@ -68,7 +69,7 @@ class SeriesInputs(Inputs):
     @staticmethod
     def _series(example: RawExample) -> Tensor:
         """The numbers (T, F)."""
-        array = np.asarray(example.input)
+        array = numbers_of(example)
         if array.ndim != 2 or array.dtype.kind not in "biuf":
             raise DataError(
                 f"{example.where}: a series should be numbers (steps, features), got "
@@ -122,6 +123,20 @@ def steps(fewest: int, most: int) -> str:
     if fewest != most:
         return f"{fewest:,} to {most:,} steps"
     return f"{most:,} step{'' if most == 1 else 's'}"
+
+
+def numbers_of(example: RawExample) -> NDArray[Any]:
+    """The array that an input is.
+
+    Raises:
+        DataError: it is something else.
+    """
+    if not isinstance(example.input, np.ndarray):
+        raise DataError(
+            f"{example.where}: expected numbers, got {str(example.input)[:40]!r}; give "
+            "files of numbers, or with --inputs series say that they are"
+        )
+    return example.input
 
 
 def _present(series: Tensor) -> Tensor:

@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 
 from throughtime.errors import DataError
-from throughtime.tasks.inputs.series import SeriesInputs, features
+from throughtime.tasks.inputs.series import SeriesInputs, features, numbers_of
 from throughtime.tasks.task import RawExample
 
 
@@ -16,7 +16,7 @@ class VectorInputs(SeriesInputs):
 
     @staticmethod
     def _series(example: RawExample) -> Tensor:
-        array = np.asarray(example.input)
+        array = numbers_of(example)
         if array.ndim != 1 or array.dtype.kind not in "biuf":
             raise DataError(
                 f"{example.where}: a vector should be numbers (features,), got "
