@@ -247,7 +247,7 @@ def test_arrays(tmp_path):
         ("image,caption\nred.png, \n", "train.csv:2: no text in column 'caption'"),
         ("image,words\nred.png,a\n", "has no column of texts: none of image, words"),
         ("place,caption\nred.png,a\n", "has no column of paths: none of place, cap"),
-        ("image,caption\nred.png\n", "train.csv:2: 1 fields instead of 2"),
+        ("image,caption\nred.png\n", "train.csv:2: 1 field instead of 2"),
         ("image,caption\nred.png,a\nblue.png,A \n", "all 2 training .* text 'a'"),
         ("image,caption\nred.png,a\nbad.png,b\n", "train.csv:3: .*bad.png cannot be"),
         ("image,caption\nred.png,a\ncut.png,b\n", "train.csv:3: .*cut.png cannot be"),
@@ -310,9 +310,9 @@ def test_numbers_that_cannot_be_used(tmp_path, content, says):
         ),
         (
             {"inputs": np.array([[np.nan]]), "texts": np.array(["a"])},
-            "npz:0: inputs hold",
+            "npz:1: inputs hold",
         ),
-        ({"inputs": np.zeros((1, 1)), "texts": np.array([" "])}, "npz:0: no text"),
+        ({"inputs": np.zeros((1, 1)), "texts": np.array([" "])}, "npz:1: no text"),
         ({"inputs": np.array([[{}]]), "texts": np.array(["a"])}, "or damaged"),
     ],
 )

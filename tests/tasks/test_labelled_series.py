@@ -104,11 +104,17 @@ def test_npz(tmp_path):
 @pytest.mark.parametrize(
     ("arrays", "says"),
     [
-        ({"X": np.zeros((2, 3)), "y": [1]}, "2 inputs have 1 labels"),
+        (
+            {"X": np.zeros((2, 3)), "y": [1]},
+            "labels should be one for each of the 2 inputs",
+        ),
         ({"X": np.zeros(2), "y": [1, 2]}, r"must be numbers, .* got float64 \(2,\)"),
         ({"X": np.full((2, 2), "a"), "y": [1, 2]}, "must be numbers"),
         ({"X": np.full((2, 2), None), "y": [1, 2]}, "no npz file of plain numbers"),
-        ({"X": np.zeros((2, 3)), "y": [1, 2], "lengths": [1]}, "2 inputs have 1"),
+        (
+            {"X": np.zeros((2, 3)), "y": [1, 2], "lengths": [1]},
+            "lengths should be one for each of the 2 inputs",
+        ),
         ({}, "no array 'inputs' .*there are none"),
     ],
 )
@@ -124,7 +130,7 @@ def test_damaged_npz(tmp_path):
     for content in (b"", b"no", path.read_bytes()[:-30]):
         path.write_bytes(content)
         with pytest.raises(
-            DataError, match="a.npz is no npz file of plain numbers, or"
+            DataError, match="a.npz is no npz file of plain numbers and texts, or"
         ):
             read(path)
 
@@ -171,10 +177,14 @@ def test_idx(tmp_path):
     assert raw[1].input[0].tolist() == [12, 13, 14]
     assert read(pictures, kind="image", labelled=False)[0].target is None
     labels.write_bytes(idx(1))
-    with pytest.raises(DataError, match="2 inputs have 1 labels"):
+    with pytest.raises(
+        DataError, match="labels should be one for each of the 2 inputs"
+    ):
         read(pictures, kind="image")
 
 
 def test_other_files(tmp_path):
-    with pytest.raises(DataError, match="a.txt holds no numbers by its name"):
-        read(tmp_path / "a.txt")
+    path = tmp_path / "a.bin"
+    path.write_text("1 2 3")
+    with pytest.raises(DataError, match="a.bin holds no numbers by its name"):
+        read(path)

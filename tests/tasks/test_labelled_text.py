@@ -173,7 +173,7 @@ def test_missing_values(tmp_path):
             {"header": False},
             "a.csv:1: the label 'label' .* the file has a header",
         ),
-        ("text,label\nso,1\nbad\n", {}, "a.csv:3: 1 fields instead of 2"),
+        ("text,label\nso,1\nbad\n", {}, "a.csv:3: 1 field instead of 2"),
     ],
 )
 def test_tables_that_cannot_be_used(tmp_path, content, options, says):

@@ -57,7 +57,7 @@ def test_another_folder(tmp_path):
         ("path,words\na.wav,one\n", "has no column 'text': there are path, words"),
         ("place,text\na.wav,one\n", "has no column of paths: none of place, text is"),
         ("path;text\na.wav;one\n", "try --delimiter ';'"),
-        ("path,text\na.wav\n", "a.csv:2: 1 fields instead of 2"),
+        ("path,text\na.wav\n", "a.csv:2: 1 field instead of 2"),
     ],
 )
 def test_what_cannot_be_used(tmp_path, content, says):

@@ -273,11 +273,11 @@ BAD = {
     ),
     "missing picture": (
         *("a.csv", "video,frame,label\n1,a.png,X\n"),
-        *({"frame": "frame"}, r"a.csv:2: there is no picture .*a.png"),
+        *({"frame": "frame"}, r"a.csv:2: .*a.png does not exist"),
     ),
     "no picture": (
         *("a.csv", "video,frame,label\n1,a.csv,X\n"),
-        *({"frame": "frame"}, r"a.csv:2: .*a.csv is no picture"),
+        *({"frame": "frame"}, r"a.csv:2: .*a.csv cannot be read as a picture"),
     ),
     "empty frame": (
         *("a.csv", "video,frame,label\n1,,X\n"),

@@ -8,15 +8,11 @@ from throughtime.data.tables import Table, is_table
 from throughtime.errors import DataError
 from throughtime.tasks.labelled_text import label_of, named_column, open_table
 from throughtime.tasks.labels import check_labels
+from throughtime.tasks.path_table import PATH_COLUMNS, PICTURES, SOUNDS
 from throughtime.tasks.reading_options import ReadingOptions
 from throughtime.tasks.task import RawExample
 
-SUFFIXES = {
-    "audio": (".wav", ".flac", ".ogg", ".mp3", ".aiff", ".au"),
-    "image": (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp"),
-}
-# Columns that hold paths where nothing else is said, the first that there is.
-PATH_COLUMNS = ("path", "sound", "audio", "image", "picture", "file")
+SUFFIXES = {"audio": SOUNDS, "image": PICTURES}
 WHATS = {"audio": "sound", "image": "picture"}
 
 

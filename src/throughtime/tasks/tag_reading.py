@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from throughtime.data.conll import read_conll
 from throughtime.data.files import read_encoded
+from throughtime.data.images import read_picture
 from throughtime.data.tables import TAB_SUFFIXES, Table, plain_suffix, read_table
 from throughtime.data.tables import is_table as is_named_table
 from throughtime.errors import DataError
@@ -246,20 +247,12 @@ def _frames(table: Table, rows: Sequence[int], options: TagOptions) -> Frames:
 def _picture(
     table: Table, row: int, path: Path, options: TagOptions
 ) -> NDArray[np.uint8]:
-    from PIL import Image
-
-    size = (options.picture_size, options.picture_size)
+    size = options.picture_size
     try:
-        with Image.open(path) as picture:
-            picture = picture.convert("RGB" if options.colour else "L").resize(size)
-            pixels = np.asarray(picture)
-    except FileNotFoundError as error:
+        pixels = read_picture(path, height=size, width=size, colour=options.colour)
+    except DataError as error:
         raise DataError(
-            f"{table.where(row)}: there is no picture {path}; paths are read from the "
-            "folder of the table on"
-        ) from error
-    except (OSError, ValueError, Image.DecompressionBombError) as error:
-        raise DataError(
-            f"{table.where(row)}: {path} is no picture that can be read ({error})"
+            f"{table.where(row)}: {error}; paths are read from the folder of the table "
+            "on"
         ) from error
     return pixels.transpose(2, 0, 1) if options.colour else pixels[None]
