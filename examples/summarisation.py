@@ -1,6 +1,6 @@
 """Reports of football matches become headlines: an encoder, a decoder, and attention.
 
-A report of four or five sentences names the teams, who won is to be found out from the
+A report of three or four sentences names the teams, who won is to be found out from the
 goals, and the rest does not matter. The first sentence, a good summary of real news, is
 printed beside what is learnt. About half a minute.
 """
@@ -45,7 +45,7 @@ def main(count: int = 3000, epochs: int = 6, hidden_size: int = 96) -> None:
         )
         front_end = TokenFrontEnd(len(words), 64)
         model = EncoderDecoder(front_end, len(words), 0, config)
-        training = tt.training.TrainingConfig(epochs=epochs, learning_rate=0.005)
+        training = tt.training.TrainingConfig(epochs=epochs, learning_rate=0.01)
         for _ in tt.training.train(model, examples(train, words), training):
             pass
         batch = examples(unseen, words).batch(range(len(unseen)))
@@ -73,7 +73,7 @@ def match(draw: random.Random) -> tuple[str, str]:
             weather=draw.choice(WEATHERS),
             count=draw.randint(10, 40),
         )
-        for text in draw.sample(OTHERS, draw.randint(2, 3))
+        for text in draw.sample(OTHERS, draw.randint(1, 2))
     ]
     chosen.append(f"{home} shot {goals} goals and their guests {more} .")
     draw.shuffle(chosen)

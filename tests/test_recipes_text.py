@@ -46,10 +46,11 @@ def test_german_numbers():
 
 
 def test_summarisation(capsys):
-    text = run("summarisation", capsys, count=1200, epochs=6)
-    exact = {name: figure(text, name) for name in ("cell none", "cell gru")}
-    assert exact["cell gru"] > exact["cell none"] + 10
-    assert exact["cell gru"] > figure(text, "first sentence") + 10
+    text = run("summarisation", capsys, count=1500, epochs=6)
+    rows = re.findall(r"^  (\D+): [\d.]+ % exact, chrF ([\d.]+)", text, re.MULTILINE)
+    scores = {name: float(score) for name, score in rows}
+    assert scores["cell gru"] > scores["first sentence"] + 5
+    assert scores["cell gru"] > scores["cell none"] + 5
 
 
 def test_captions(capsys):
@@ -58,6 +59,6 @@ def test_captions(capsys):
 
 
 def test_video_tagging(capsys):
-    text = run("video_tagging", capsys, count=200, epochs=6)
-    assert figure(text, "cell lstm") > figure(text, "cell none") + 10
-    assert figure(text, "cell none") < 40
+    text = run("video_tagging", capsys, count=300, epochs=6)
+    assert figure(text, "cell lstm") > figure(text, "cell none") + 20
+    assert figure(text, "cell none") < 60
