@@ -55,7 +55,9 @@ def test_more_than_two_files(tmp_path):
 
 def test_where(tmp_path):
     paths = write(tmp_path, train_en=EN, train_de=DE)
-    assert read_pairs(paths)[1] == Pair("two dogs", "zwei hunde", f"{paths[0]}:2")
+    assert read_pairs(paths)[1] == Pair(
+        "two dogs", "zwei hunde", f"{paths[0]}:2", f"{paths[1]}:2"
+    )
 
 
 @pytest.mark.parametrize(("source", "target"), [("fr", "en"), ("2", "1"), ("2", "en")])
@@ -85,11 +87,11 @@ def test_sources(tmp_path):
     [
         ({"a_en": EN, "a_de": DE + "drei\n"}, {}, "a.en has 2 lines and .*a.de 3"),
         ({"a_en": "one\n", "a_de": "\n"}, {}, "a.de is empty"),
-        ({"a_en": EN, "a_de": "x\n \n"}, {}, "a.en:2: the target is empty"),
+        ({"a_en": EN, "a_de": "x\n \n"}, {}, "a.de:2: the target is empty"),
         ({"a_en": EN}, {}, "a.en has one column.*second file"),
         ({"a_en": EN, "b_en": EN, "c_en": EN}, {}, "got 3 text files.*by twos"),
         ({"a_csv": "x,y\n", "a_en": EN}, {}, "a.csv is a table and .*a.en is not"),
-        ({"a_tsv": "a\tb\nc\n"}, {}, r"a.tsv:2: 1 fields instead of 2"),
+        ({"a_tsv": "a\tb\nc\n"}, {}, r"a.tsv:2: 1 field instead of 2"),
         ({"a_tsv": "a\tb\nc\td\n"}, {"source": "x"}, "no column 'x': there are a, b"),
         ({"a_tsv": "a\tb\n"}, {"source": "3"}, "no column 3: there are 2"),
         ({"a_tsv": "a\tb\n"}, {"target": "1"}, "both column '1'"),

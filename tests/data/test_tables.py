@@ -131,7 +131,7 @@ def test_a_long_field(tmp_path):
             "a,b\n1,2\n1,2,3\n",
             r"a.csv:3: 3 fields instead of 2; put .* quotes",
         ),
-        ("a.csv", 'a,b\n"x\ny",2\n1\n', "a.csv:4: 1 fields instead of 2"),
+        ("a.csv", 'a,b\n"x\ny",2\n1\n', "a.csv:4: 1 field instead of 2"),
         ("a.tsv", "a\tb\n1\t2\t3\n", "a.tsv:2: 3 fields instead of 2; take tabs out"),
         ("a.csv", "a;b\n1,2;3\n", "a.csv:2: 2 fields instead of 1; .* but a semicolon"),
         ("a.csv", "a,b,a\n1,2,3\n", "a.csv:1: more than one column is named 'a'"),

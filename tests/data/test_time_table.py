@@ -76,7 +76,7 @@ def test_without_header_or_times(tmp_path):
         ('x\n"1,5"\n', {}, "a.csv:2: '1,5' .*write decimals with a point"),
         ("x,day\n1,2024-01-01\n", {}, "a.csv:2: .*name the column of times with --tim"),
         ("x;y\n1;2\n", {}, "a.csv:2: .*try --delimiter ';'"),
-        ("x,y\n1\n", {}, "a.csv:2: 1 fields instead of 2"),
+        ("x,y\n1\n", {}, "a.csv:2: 1 field instead of 2"),
         ("day\n2024-01-01\n2024-01-02\n", {}, "no column of numbers beside day"),
         ("x\n1\n", {"time": "when"}, "no column 'when': there are x"),
         ("x\n1\n", {"columns": ["z"]}, "no column 'z': there are x"),

@@ -335,7 +335,7 @@ def test_inputs_that_do_not_fit(tmp_path, folder):
     (folder / "a.txt").write_text("words")
     raw = task.read_inputs(folder / "a.txt")
     assert raw[0].input == Picture(folder / "a.txt")
-    with pytest.raises(DataError, match=r"a.txt: .*a.txt cannot be read as a picture"):
+    with pytest.raises(DataError, match=r"a.txt cannot be read as a picture"):
         task.encode(raw, labelled=False)
 
 
