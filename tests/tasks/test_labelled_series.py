@@ -177,9 +177,7 @@ def test_idx(tmp_path):
     assert raw[1].input[0].tolist() == [12, 13, 14]
     assert read(pictures, kind="image", labelled=False)[0].target is None
     labels.write_bytes(idx(1))
-    with pytest.raises(
-        DataError, match="labels should be one for each of the 2 inputs"
-    ):
+    with pytest.raises(DataError, match="2 inputs have 1 labels"):
         read(pictures, kind="image")
 
 
