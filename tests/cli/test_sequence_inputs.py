@@ -115,7 +115,7 @@ FILES = {
     "a frame that is missing": (
         {"a.csv": "video,frame,label\n1,p/0.png,A\n1,p/9.png,B\n", **PICTURES},
         "tag a.csv --frame frame",
-        "a.csv:3: there is no picture ",
+        "p/9.png does not exist",
     ),
     # ---- translate
     "more sources than targets": (
