@@ -20,7 +20,9 @@ def reviews(tmp_path):
     rows = ["text,label,critic"]
     for i in range(48):
         words, label = (GOOD, "good") if i % 2 else (BAD, "bad")
-        rows.append(f"a {words[i % 3]} and {words[(i + 1) % 3]} film,{label},c{i // 2 % 4}")
+        rows.append(
+            f"a {words[i % 3]} and {words[(i + 1) % 3]} film,{label},c{i // 2 % 4}"
+        )
     path = tmp_path / "reviews.csv"
     path.write_text("\n".join(rows) + "\n")
     return path
