@@ -218,7 +218,7 @@ def test_it_learns_scales(task, raw, cell):
     torch.manual_seed(0)
     model = task.build(NetworkConfig(cell=cell, hidden_size=32))
     examples = task.encode(raw[:2])
-    config = TrainingConfig(epochs=150, batch_size=2, learning_rate=0.02)
+    config = TrainingConfig(epochs=400, batch_size=2, learning_rate=0.03, max_norm=None)
     list(train(model, examples, config))
     model.eval()
     nats = task.evaluate(model, raw[:2], examples).figures["nats_per_frame"]

@@ -96,7 +96,7 @@ def short(value: Any) -> str:
     """An input in one line.
 
     >>> short("so " * 40)[-6:], short(np.zeros((3, 2)))
-    (' so...', '3 × 2 numbers')
+    ('o s...', '3 × 2 numbers')
     """
     if isinstance(value, np.ndarray):
         return " × ".join(map(str, value.shape)) + " numbers"

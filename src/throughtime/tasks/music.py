@@ -282,11 +282,12 @@ class Music(Task):
         begun = pieces[0]._replace(roll=real[:BEGUN])
         made = self._continue(model, begun, len(real) - BEGUN or 1, 1.0, seed=0)
         rolls = {"as written": real, "by the network": [*real[:BEGUN], *made]}
+        name = Path(pieces[0].where).name
         figure = Figure(
             lambda dark: piano_rolls(rolls, begun=BEGUN, dark=dark),
-            f"Piano rolls of {pieces[0].place}, as written and as the network goes on.",
+            f"Piano rolls of {name}, as written and as the network goes on.",
             f"Steps of a {self.options.step} note from left to right, keys from low to "
-            f"high. Up to the line, after {BEGUN} steps, both are {pieces[0].place}; "
+            f"high. Up to the line, after {BEGUN} steps, both are {name}; "
             "from there on the network draws each step from its own chances.",
         )
         return [Section("A piece, and what the network makes of it", figure=figure)]

@@ -1,7 +1,7 @@
 """What a training takes its gradients from: streams here, examples in ``examples``."""
 
 from collections.abc import Callable
-from functools import cache
+from functools import cache, partial
 from typing import Any, Protocol
 
 from torch import Tensor, nn
@@ -72,9 +72,7 @@ class Streams:
     ) -> None:
         inputs, targets, mask = check_data(data)
         run, chosen = _run_and_loss(model, loss, config)
-
-        def reduced(*args: Any, **kwargs: Any) -> Tensor:
-            return chosen(*args, **kwargs, reduction=config.loss_reduction)
+        reduced = partial(chosen, reduction=config.loss_reduction)
 
         self.module, self.size = model, len(inputs)
         self.shape = list(inputs.shape[:2])
