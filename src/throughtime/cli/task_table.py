@@ -15,12 +15,14 @@ SHARES = ("accuracy", "F1", "precision", "recall", "coverage", "error rate")
 def shown(name: str, value: float) -> str:
     """A figure as text.
 
-    >>> shown("accuracy", 0.9312), shown("loss", 0.123456)
-    ('93.12 %', '0.1235')
+    >>> shown("accuracy", 0.9312), shown("loss", 0.123456), shown("mae", 0.0123456)
+    ('93.12 %', '0.1235', '0.01235')
     """
     if any(share in name for share in SHARES):
         return f"{value:.2%}".replace("%", " %")
-    return f"{value:.2f}" if abs(value) >= 10 else f"{value:.4f}"
+    if abs(value) >= 10:
+        return f"{value:.2f}"
+    return f"{value:.4f}" if abs(value) >= 0.1 else f"{value:.4g}"
 
 
 def rows(results: Mapping[str, Evaluation]) -> tuple[list[str], list[list[str]]]:
