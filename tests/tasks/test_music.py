@@ -48,6 +48,7 @@ def test_the_files_own_parts(raw, tmp_path):
     assert parts is not None
     sizes = {name: len(part) for name, part in parts.items()}
     assert sizes == {"train": 3, "valid": 1, "test": 1}
+    assert Music.measured(raw, OPTIONS) == parts["test"]
     assert parts["valid"][0].where.endswith("scales.json: valid piece 1")
     write_midi(tmp_path / "a.mid", [(60,), (62,)])
     midi = Music.read([tmp_path / "a.mid"], OPTIONS)

@@ -30,7 +30,11 @@ def evaluate_task(
     kind, options = type(run.task), run.task.options
     with console.status("reading"):
         if files:
-            parts = {", ".join(f.name for f in files): kind.read(files, options)}
+            parts = {
+                ", ".join(f.name for f in files): kind.measured(
+                    kind.read(files, options), options
+                )
+            }
             train = None
         else:
             found = load_parts(kind, options, run.source)

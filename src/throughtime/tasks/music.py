@@ -104,6 +104,14 @@ class Music(Task):
         }
 
     @classmethod
+    def measured(
+        cls, raw: Sequence[RawExample], options: MusicOptions
+    ) -> list[RawExample]:
+        """The test part where a file names its parts, else all pieces."""
+        parts = cls.own_parts(raw, options) or {}
+        return list(parts.get("test") or raw)
+
+    @classmethod
     def fit(cls, raw: Sequence[RawExample], options: MusicOptions) -> Self:
         """Learn the first chords.
 

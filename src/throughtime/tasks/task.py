@@ -120,6 +120,12 @@ class Task(ABC):
         return None
 
     @classmethod
+    def measured(cls, raw: Sequence[RawExample], options: Any) -> list[RawExample]:
+        """Of the examples in files to be measured, those that are: all."""
+        del options
+        return list(raw)
+
+    @classmethod
     def split(
         cls, raw: Sequence[RawExample], share: float, seed: int, options: Any
     ) -> tuple[list[RawExample], list[RawExample]]:
